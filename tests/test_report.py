@@ -1,0 +1,304 @@
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from cisgrammar import report
+from cisgrammar.log import InputError
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+TEMPLATE = Path(__file__).parents[1] / "workflow" / "report" / "report.html.jinja"
+PROVENANCE = {
+    "config": "seed: 7\nnote: <script>alert(1)</script> https://example.org",
+    "versions": {"torch": "2.13.0"},
+    "seed": 7,
+}
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+ADDRESSES = ("src", "href", "action", "data", "poster", "srcset")
+MATCHES = [
+    ("motif_1", 143, "MA0139.2", "<b>x</b>", 1e-15, 1.25e-12, -2, "+"),
+    ("motif_1", 143, "MA1929.1", "CTCFL", 0.0004, 0.0123, 0, "-"),
+    ("motif_2", 31, "MA0001.1", "AGL3", 0.2, 0.9, 1, "+"),
+]
+
+
+def put(rows, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(path, sep="\t", index=False)
+
+
+def put_model(folder, phases):
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "n_parameters": 12345,
+        "window_bp": 120,
+        "receptive_field_bp": 57,
+        "seed": 7,
+        "device": "cpu",
+        "sources": ["b/B"],
+    }
+    (folder / "model.json").write_text(json.dumps(settings))
+    rows = [
+        {
+            "phase": phase,
+            "epoch": epoch,
+            "train_loss": 1 / epoch if epoch else np.nan,
+            "validation_loss": 1.2 / (epoch + 1),
+            "validation_auprc": 0.2 * epoch,
+            "learning_rate": 0.01,
+            "kept": int(epoch == 2),
+        }
+        for phase in phases
+        for epoch in range(4)
+    ]
+    put(rows, folder / "history.tsv")
+
+
+def put_experiment(results, cell_type, tf, matches=MATCHES, transfer=True, n_pos=40, smd=0.02, seed=1):
+    """Write the files of one experiment; return its rows of summary.tsv."""
+    place, rng = Path(cell_type) / tf, np.random.default_rng(seed)
+    steps = {"peaks read": 950, "one per place": 812, "train": 612, "validation": 100, "test": 100}
+    put([{"step": step, "n": n} for step, n in steps.items()], results / "peaks" / place / "counts.tsv")
+    balance = {
+        "covariate": "gc",
+        "n_peaks": 100,
+        "n_candidates": 5000,
+        "n_negatives": 1003,
+        "mean_peaks": 0.5,
+        "mean_candidates": 0.4,
+    }
+    balance |= {
+        "mean_negatives": 0.49,
+        "smd_before": 0.8,
+        "smd_after": smd,
+        "ks_before": 0.4,
+        "ks_after": 0.05,
+    }
+    splits = ("train", "validation", "test")
+    put([dict(split=split, **balance) for split in splits], results / "negatives" / place / "balance.tsv")
+    put_model(results / "training" / place, ["train"])
+    models = {"cnn": 3, "transfer": 2.5, "pwm": 1.5, "gc": 0.2}
+    if transfer:
+        put_model(results / "transfer" / place / "from_others", ["head", "all"])
+    else:
+        del models["transfer"]
+    label = np.repeat([1, 0], [n_pos, 360])
+    scores = {model: rng.normal(size=len(label)) + gap * label for model, gap in models.items()}
+    windows = {
+        "chrom": "chr3",
+        "start": np.arange(len(label)),
+        "end": np.arange(len(label)) + 120,
+        "label": label,
+    }
+    put({**windows, **scores}, results / "evaluation" / place / "predictions.tsv")
+    columns = ["motif", "n_sites", "jaspar_id", "jaspar_name", "p", "q", "offset", "strand"]
+    put(pd.DataFrame(matches, columns=columns), results / "motifs" / place / "matches.tsv")
+    for motif in {row[0] for row in matches}:
+        logo = results / "motifs" / place / "logos" / f"{motif}.png"
+        logo.parent.mkdir(exist_ok=True)
+        logo.write_bytes(PIXEL)
+    (results / "interpretation" / place).mkdir(parents=True)
+    with h5py.File(results / "interpretation" / place / "contributions.h5", "w") as file:
+        values = np.zeros((3, 4, 120), dtype=np.float32)
+        values[:, 2, 100:110] = 0.5
+        values[:, 1, 10] = -0.2
+        file["contributions"] = values
+        file["chrom"] = ["chr3"] * 3
+        file["start"], file["end"], file["score"] = [1000, 2000, 3000], [1120, 2120, 3120], [0.5, 4.25, 1.0]
+    rows = []
+    for model, score in scores.items():
+        row = {
+            "cell_type": cell_type,
+            "tf": tf,
+            "model": model,
+            "negatives": "matched",
+            "n_pos": n_pos,
+            "n_neg": 360,
+        }
+        row["prevalence"] = n_pos / (n_pos + 360)
+        for name, area in (("auroc", roc_auc_score), ("auprc", average_precision_score)):
+            value = area(label, score)
+            row |= {name: value, f"{name}_low": value - 0.0321, f"{name}_high": min(1, value + 0.0123)}
+        rows.append(row)
+    return rows
+
+
+def render(tmp_path, rows, name="report.html"):
+    """Write summary.tsv and splits.tsv, then the report of all experiments in `rows`; return its text."""
+    results = tmp_path / "results"
+    put(rows, results / "summary.tsv")
+    chromosomes = {"chr1": "train", "chr2": "validation", "chr3": "test", "chrM": "ignored"}
+    splits = [
+        {"chrom": chrom, "length_bp": 1_500_000, "split": split} for chrom, split in chromosomes.items()
+    ]
+    put(splits, tmp_path / "splits.tsv")
+    experiments = list(dict.fromkeys((row["cell_type"], row["tf"]) for row in rows))
+    report.write_report(experiments, results, tmp_path / name, PROVENANCE, TEMPLATE, tmp_path / "splits.tsv")
+    return (tmp_path / name).read_text()
+
+
+class Page(HTMLParser):
+    """Tags, addresses, ids, images without words, and the text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.addresses, self.ids, self.silent, self.words, self.open = [], [], [], [], [], []
+        self.feed(text)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append(tag)
+        if tag not in ("meta", "link", "img", "br"):
+            self.open.append(tag)
+        self.addresses += [attributes[name] for name in ADDRESSES if name in attributes]
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.silent += [tag] if tag == "img" and not attributes.get("alt") else []
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not {"style", "script"} & set(self.open):
+            self.words.append(data)
+
+
+def put_two(folder):
+    results = folder / "results"
+    return put_experiment(results, "NA", "CTCF") + put_experiment(results, "K562", "GATA1", seed=2)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """Rows of summary.tsv and the report of two experiments, and their folder."""
+    folder = tmp_path_factory.mktemp("two")
+    rows = put_two(folder)
+    return rows, render(folder, rows), folder
+
+
+def test_page_is_whole_and_asks_for_nothing(two):
+    text = two[1]
+    page = Page(text)
+    assert not page.open and not page.silent
+    assert len(page.ids) == len(set(page.ids))
+    outside = [a for a in page.addresses if not a.startswith("data:") and a[1:] not in page.ids]
+    assert not outside
+    assert page.tags.count("h1") == 1 and page.tags.count("script") == 1
+    assert "@import" not in text and "url(" not in text
+    assert page.tags.count("table") == page.tags.count("caption")
+
+
+def test_images_are_svg_without_date_or_outside_address(two):
+    images = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', two[1])
+    assert len(images) == 1 + 2 * 6
+    for image in images:
+        svg = base64.b64decode(image).decode()
+        assert "<dc:date>" not in svg
+        assert all(address.startswith("#") for address in re.findall(r'href="([^"]*)"', svg))
+
+
+def test_numbers_stand_as_given(two):
+    page = Page(two[1])
+    for row in two[0]:
+        assert f"{row['auprc']:.3f} ({row['auprc_low']:.3f}–{row['auprc_high']:.3f})" in page.text
+        assert f"{row['auroc']:.3f} ({row['auroc_low']:.3f}–{row['auroc_high']:.3f})" in page.text
+    assert "trained on 612 peaks of CTCF in NA and 1,003 GC-matched windows" in page.text
+    assert "On 400 unseen test windows, 10% of them peaks" in page.text
+    assert "Its most frequent motif (143 sites) matches <b>x</b> MA0139.2 (q = 1.2e-12)" in page.text
+    assert "31 sites; nearest is AGL3 MA0001.1" in page.text
+    kept = "Kept were the weights of epoch 2 of the phase all , with a validation AUPRC of 0.400"
+    assert f"Transfer: 6 epochs. {kept}" in page.text
+    assert "chr3 2040 2120 in the test peak chr3 2000 2120 , network score 4.25" in page.text
+    assert "training 1.50 33.3% 1 chr1" in page.text and "chrM" not in page.text
+
+
+def test_markup_in_names_and_config_is_text(two):
+    text = two[1]
+    assert "<b>x</b>" not in text and "&lt;b&gt;x&lt;/b&gt;" in text
+    assert (
+        "alert(1)</script>" not in text
+        and "&lt;script&gt;alert(1)&lt;/script&gt; https://example.org" in text
+    )
+
+
+def test_same_files_give_same_bytes(two):
+    rows, text, folder = two
+    assert render(folder, rows, "again.html") == text
+
+
+def test_single_experiment_without_transfer(tmp_path):
+    page = Page(render(tmp_path, put_experiment(tmp_path / "results", "K562", "CTCF", transfer=False)))
+    assert "ransfer" not in page.text and "re-trained" not in page.text
+
+
+def test_no_motif_is_said_in_words(tmp_path):
+    page = Page(render(tmp_path, put_experiment(tmp_path / "results", "K562", "CTCF", matches=[])))
+    assert "No motif was found in its contributions." in page.text
+    assert "no motif found" in page.text
+    assert "0 of 1" in page.text
+
+
+def test_flags(tmp_path):
+    results = tmp_path / "results"
+    rows = put_experiment(results, "K562", "CTCF", matches=MATCHES[2:], n_pos=29, smd=-0.11)
+    cnn, pwm = (next(row for row in rows if row["model"] == model) for model in ("cnn", "pwm"))
+    splits = pd.read_csv(tmp_path / "results/evaluation/K562/CTCF/predictions.tsv", sep="\t")
+    put(splits.assign(pwm=splits["cnn"]), tmp_path / "results/evaluation/K562/CTCF/predictions.tsv")
+    pwm |= {key: cnn[key] for key in cnn if key.startswith("au")}
+    folder = tmp_path / "results"
+    put(rows, folder / "summary.tsv")
+    entry = report.summarise("K562", "CTCF", folder, report.read_table(folder / "summary.tsv"))
+    assert entry["flags"] == [
+        "CNN not better than PWM",
+        "fewer than 30 test peaks",
+        "GC not balanced (|SMD| > 0.1) in training, validation, test",
+        "no motif match at q < 0.01",
+    ]
+    page = Page(render(tmp_path, rows))
+    assert all(page.text.count(flag) >= 2 for flag in entry["flags"])
+    assert "does not rank the windows better than the matrix" in page.text
+    assert "matches no JASPAR matrix at q < 0.01; the nearest is AGL3 MA0001.1 (q = 0.9)" in page.text
+    sound = put_experiment(results, "K562", "GATA1", n_pos=30, smd=0.1)
+    assert report.summarise("K562", "GATA1", results, pd.DataFrame(sound))["flags"] == []
+
+
+def test_many_experiments_get_several_dot_plots(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "ROWS_PER_FIGURE", 1)
+    assert "(part 2 of 2)" in Page(render(tmp_path, put_two(tmp_path))).text
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("auprc", 0.123, "auprc of cnn is .*, but summary.tsv says 0.1230"),
+        ("n_pos", 41, "40 peaks and 360 negatives, but summary.tsv says 41 and 360"),
+        ("model", "rf", "no row for NA, CTCF, cnn"),
+    ],
+)
+def test_files_that_disagree_stop(tmp_path, column, value, message):
+    rows = put_experiment(tmp_path / "results", "NA", "CTCF")
+    rows[0][column] = value
+    with pytest.raises(InputError, match=message):
+        render(tmp_path, rows)
+    assert list(tmp_path.glob("*.html")) == []
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(0, "≈ 0"), (3.2e-7, "3.2e-07"), (0.01234, "0.0123"), (float("nan"), "n/a")]
+)
+def test_small_numbers(p, text):
+    assert report.tiny(p) == text
+
+
+def test_thin_keeps_ends_and_steps():
+    x = np.array([0, 0.0001, 0.0002, 0.0003, 0.5, 1.0])
+    y = np.array([0, 0.0001, 0.0002, 0.0003, 0.5, 1.0])
+    assert report.thin(x, y)[0].tolist() == [0, 0.0003, 0.5, 1.0]
+    assert report.thin(x[:2], y[:2])[1].tolist() == [0, 0.0001]

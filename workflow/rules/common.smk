@@ -1,0 +1,220 @@
+# Reads and checks the configuration and the table of experiments; the few functions that rules share.
+import difflib
+import os
+
+import jsonschema
+import pandas as pd
+import yaml
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+
+def library(*modules):
+    """Source files of cisgrammar modules; as an input they make an edited module run its users again."""
+    return [workflow.source_path(f"../scripts/cisgrammar/{m}.py") for m in ("__init__", *modules)]
+
+
+def load_schema(name):
+    with open(workflow.source_path(f"../schemas/{name}.schema.yaml")) as handle:
+        return yaml.safe_load(handle)
+
+
+def check(data, schema, place):
+    """Stop with one line for the first value that the schema refuses."""
+    for error in jsonschema.Draft202012Validator(schema).iter_errors(data):
+        key = ".".join(map(str, error.absolute_path))
+        message = error.message
+        if error.validator == "additionalProperties":
+            known = list(error.schema.get("properties", {}))
+            unknown = next(k for k in error.instance if k not in known)
+            near = difflib.get_close_matches(str(unknown), known, 1)
+            key = f"{key}.{unknown}".strip(".")
+            message = f"no such setting; {f'did you mean {near[0]}?' if near else 'known are ' + ', '.join(known)}"
+        raise WorkflowError(f"{place}: {key or 'top level'}: {message}")
+
+
+def local_path(location):
+    """Absolute path of a file named in the configuration; relative ones start from the folder of the Snakefile.
+
+    URLs stay as they are, and so do the files that the workflow simulates, which lie in the run's own folder.
+    """
+    if "://" in location or location.startswith("resources/simulation/"):
+        return location
+    return os.path.normpath(os.path.join(workflow.basedir, os.path.expanduser(location)))
+
+
+def local_copy(location, *names):
+    """The file `location`, or its copy in the folder `mirror`: the first of `names` that is there."""
+    if config["mirror"] and "://" in location:
+        copies = [os.path.join(local_path(config["mirror"]), name) for name in names]
+        there = [copy for copy in copies if os.path.exists(copy)]
+        if not there:
+            raise WorkflowError(f"mirror: none of {', '.join(copies)} is there, which would stand in for {location}")
+        return there[0]
+    return local_path(location)
+
+
+def read_samples(path):
+    """Table of the experiments, one row per replicate; stops with file, row and remedy when it is not sound."""
+    if not os.path.exists(path):
+        raise WorkflowError(f"{path}: the table of the experiments is missing; correct `samples` in the configuration")
+    table = pd.read_csv(path, sep="\t", dtype=str, comment="#", skip_blank_lines=False)
+    table.columns = table.columns.str.strip()
+    table.index = [f"{path}, row {number}" for number in range(2, len(table) + 2)]
+    table = table.apply(lambda column: column.str.strip()).dropna(how="all")
+    if table.empty:
+        raise WorkflowError(f"{path}: the table of the experiments has no row; add one per replicate")
+    for place, row in table.iterrows():
+        check({k: v for k, v in row.items() if pd.notna(v)}, SAMPLE_SCHEMA, place)
+    table = table.reindex(columns=list(SAMPLE_SCHEMA["properties"])).fillna("")
+    table["replicate"] = table["replicate"].replace("", "1")
+    keys = ["cell_type", "tf", "replicate"]
+    for place, row in table[table.duplicated(keys)].iterrows():
+        first = table.index[(table[keys] == row[keys]).all(axis=1)][0]
+        raise WorkflowError(f"{place}: {', '.join(row[keys])} is there already ({first}); give it its own replicate")
+    for place, row in table.iterrows():
+        if bool(row["treatment"]) == bool(row["peaks"]):
+            raise WorkflowError(f"{place}: give either a treatment (reads) or peaks, not both and not neither")
+        if row["control"] and not row["treatment"]:
+            raise WorkflowError(f"{place}: a control without a treatment; add the treatment or remove the control")
+        for role in ("treatment", "control", "peaks"):
+            if row[role]:
+                table.loc[place, role] = sample_file(row, role, place)
+    mixed = table.groupby(["cell_type", "tf"])["peaks"].agg(lambda peaks: len({bool(p) for p in peaks}))
+    for cell_type, tf in mixed.index[mixed > 1]:
+        raise WorkflowError(f"{path}: {cell_type}, {tf} has rows with reads and rows with peaks; keep one kind")
+    return table
+
+
+def sample_file(row, role, place):
+    """Path or URL of a file of the table; stops when it is a local file that is missing or has no index."""
+    path = row[role]
+    if role == "peaks":
+        path = local_copy(path, f"peaks/{row['cell_type']}/{row['tf']}.bed", f"peaks/{row['tf']}.bed")
+    path = local_path(path)
+    if "://" in path or path.startswith("resources/simulation/"):
+        return path
+    if not os.path.isfile(path):
+        raise WorkflowError(
+            f"{place}: {role} file {path} is missing; correct the path (it starts from {workflow.basedir})"
+        )
+    if path.endswith(".bam"):
+        if not any(os.path.exists(index) for index in (f"{path}.bai", f"{path}.csi", f"{path[:-4]}.bai")):
+            raise WorkflowError(f"{place}: {role} file {path} has no index; run `samtools index {path}`")
+    return path
+
+
+SAMPLE_SCHEMA = load_schema("samples")
+
+check(config, load_schema("config"), ", ".join(map(str, workflow.configfiles)) or "configuration")
+validate(config, "../schemas/config.schema.yaml")
+SAMPLES = read_samples(local_path(config["samples"]))
+EXPERIMENTS = {key: rows for key, rows in SAMPLES.groupby(["cell_type", "tf"], sort=False)}
+SIMULATED = config["references"]["genome"] == "simulated"
+GENOME = "resources/simulation/genome.fa" if SIMULATED else local_copy(config["references"]["genome"], "genome.fa.gz")
+BLACKLIST = (
+    local_copy(config["references"]["blacklist"] or "", "exclude.bed") if config["references"]["blacklist"] else ""
+)
+TRANSFER = config["transfer"]["enabled"] and len(EXPERIMENTS) > 1
+
+
+wildcard_constraints:
+    cell_type="[A-Za-z0-9_-]+",
+    tf="[A-Za-z0-9_-]+",
+    name="[A-Za-z0-9_-]+",
+
+
+def for_each(pattern, keys=None):
+    """The path `pattern` for every experiment."""
+    return [pattern.format(cell_type=cell_type, tf=tf) for cell_type, tf in (keys or EXPERIMENTS)]
+
+
+def experiment(wildcards):
+    """Rows of the table for one experiment."""
+    key = (wildcards.cell_type, wildcards.tf)
+    if key not in EXPERIMENTS:
+        raise WorkflowError(f"{config['samples']}: no row for cell type {key[0]} and TF {key[1]}")
+    return EXPERIMENTS[key]
+
+
+def sources(wildcards):
+    """The experiments that a transfer model is pre-trained on: all but the target."""
+    return [key for key in EXPERIMENTS if key != (wildcards.cell_type, wildcards.tf)]
+
+
+def experiment_files(wildcards):
+    """Files of one experiment as they lie on disk, downloads included, in the order of `experiment_rows`."""
+    files = []
+    for row in experiment_rows(wildcards):
+        if "://" in row["location"]:
+            end = row["location"].split("?")[0].rsplit("/", 1)[-1]
+            files.append(
+                f"resources/downloads/{wildcards.cell_type}/{wildcards.tf}/{row['replicate']}.{row['role']}.{end}"
+            )
+        else:
+            files.append(row["location"])
+    return files
+
+
+def experiment_rows(wildcards):
+    """One dict (place, role, replicate, location, checksum) per file of an experiment."""
+    return [
+        {
+            "place": place,
+            "role": role,
+            "replicate": row["replicate"],
+            "location": row[role],
+            "checksum": row[f"{role}_checksum"],
+        }
+        for place, row in experiment(wildcards).iterrows()
+        for role in ("treatment", "control", "peaks")
+        if row[role]
+    ]
+
+
+def predictions():
+    """The files that the section `predict` asks for."""
+    return [
+        path
+        for item in config["predict"]
+        for path in for_each(f"results/predict/{{cell_type}}/{{tf}}/{item['name']}.tsv")
+    ]
+
+
+def on_disk(location):
+    """The file as a list for `input:`; empty for a URL, which the rule itself fetches, and for no file."""
+    return [location] if location and "://" not in location else []
+
+
+def simulated_reads():
+    """The BAM files that the simulation writes."""
+    design = config["simulation"]
+    names = [f"{tf['tf']}_{r}" for tf in design["tfs"] for r in range(1, tf.get("replicates", 1) + 1)] + ["input"]
+    return expand("resources/simulation/reads/{cell_type}_{name}.bam", cell_type=design["cell_types"], name=names)
+
+
+def called_peaks(wildcards):
+    """Peaks of one experiment: its ready peak files, or what macs3 calls from its reads."""
+    if (experiment(wildcards)["peaks"] != "").all():
+        return experiment_files(wildcards)
+    return [f"results/peaks/{wildcards.cell_type}/{wildcards.tf}/called.narrowPeak"]
+
+
+def delivered(wildcards, thing):
+    """A file of each model of one experiment: the network trained from scratch, then the transferred one."""
+    folder = f"{wildcards.cell_type}/{wildcards.tf}"
+    transferred = [f"results/transfer/{folder}/from_others/{thing}"] if TRANSFER else []
+    return [f"results/training/{folder}/{thing}", *transferred]
+
+
+def sequences_to_score(wildcards):
+    """The file that an entry of the section `predict` names."""
+    for item in config["predict"]:
+        if item["name"] == wildcards.name:
+            path = local_path(item["file"])
+            if not os.path.isfile(path):
+                raise WorkflowError(f"predict: {item['name']}: file {path} is missing; correct the path")
+            return path
+    raise WorkflowError(
+        f"predict: no entry is called {wildcards.name}; known are {[i['name'] for i in config['predict']]}"
+    )

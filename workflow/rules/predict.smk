@@ -1,0 +1,24 @@
+rule score_sequences:
+    input:
+        code=library("log", "files", "references", "intervals", "negatives", "sequences", "layers", "model", "predict"),
+        sequences=sequences_to_score,
+        genome="resources/genome/genome.fa",
+        splits="resources/genome/splits.tsv",
+        weights="results/training/{cell_type}/{tf}/model.safetensors",
+        description="results/training/{cell_type}/{tf}/model.json",
+    output:
+        "results/predict/{cell_type}/{tf}/{name}.tsv",
+    log:
+        "logs/score_sequences/{cell_type}/{tf}/{name}.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((2500 + 50 * input.size_mb) * attempt),
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    script:
+        "../scripts/score_sequences.py"
+
+
+rule predict:
+    input:
+        predictions(),

@@ -1,0 +1,82 @@
+rule export_jaspar:
+    input:
+        code=library("log", "files", "jaspar", "meme"),
+    output:
+        motifs="resources/jaspar/motifs.meme",
+        table="resources/jaspar/motifs.tsv",
+    log:
+        "logs/export_jaspar.log",
+    conda:
+        "../../envs/jaspar.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        jaspar=config["references"]["jaspar"],
+    script:
+        "../scripts/export_jaspar.py"
+
+
+if SIMULATED:
+
+    rule simulate_experiments:
+        input:
+            code=library("log", "files", "simulation", "meme"),
+            motifs="resources/jaspar/motifs.meme",
+        output:
+            genome="resources/simulation/genome.fa",
+            truth="resources/simulation/truth.tsv",
+            accessible=expand(
+                "resources/simulation/accessible/{cell_type}.bed", cell_type=config["simulation"]["cell_types"]
+            ),
+            reads=simulated_reads(),
+        log:
+            "logs/simulate_experiments.log",
+        benchmark:
+            "benchmarks/simulate_experiments.tsv"
+        conda:
+            "../../envs/sequences.yaml"
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            design=config["simulation"],
+            seed=config["seed"],
+        script:
+            "../scripts/simulate_experiments.py"
+
+
+rule prepare_genome:
+    input:
+        code=library("log", "files", "intervals", "references"),
+        genome=on_disk(GENOME),
+        blacklist=on_disk(BLACKLIST),
+    output:
+        genome="resources/genome/genome.fa",
+        index="resources/genome/genome.fa.fai",
+        blacklist="resources/genome/blacklist.bed",
+        splits="resources/genome/splits.tsv",
+        description="resources/genome/genome.json",
+    log:
+        "logs/prepare_genome.log",
+    benchmark:
+        "benchmarks/prepare_genome.tsv"
+    conda:
+        "../../envs/sequences.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        references={k: v for k, v in config["references"].items() if k != "jaspar"},
+        genome=GENOME,
+        blacklist=BLACKLIST,
+        seed=config["seed"],
+    script:
+        "../scripts/prepare_genome.py"
+
+
+rule references:
+    input:
+        "resources/jaspar/motifs.meme",
+        "resources/genome/genome.fa",
+        "resources/genome/splits.tsv",

@@ -1,0 +1,26 @@
+rule write_report:
+    input:
+        code=library("log", "files", "references", "report"),
+        template=workflow.source_path("../report/report.html.jinja"),
+        splits="resources/genome/splits.tsv",
+        summary="results/summary.tsv",
+        matches=for_each("results/motifs/{cell_type}/{tf}/matches.tsv"),
+    output:
+        "results/report.html",
+    log:
+        "logs/write_report.log",
+    conda:
+        "../../envs/motifs.yaml"
+    resources:
+        mem_mb=2500,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        experiments=list(EXPERIMENTS),
+        config=config,
+    script:
+        "../scripts/write_report.py"
+
+
+rule report:
+    input:
+        "results/report.html",

@@ -1,0 +1,31 @@
+rule train_model:
+    input:
+        code=library("log", "files", "references", "negatives", "sequences", "layers", "model", "training"),
+        sequences="results/sequences/{cell_type}/{tf}/sequences.h5",
+        splits="resources/genome/splits.tsv",
+    output:
+        weights="results/training/{cell_type}/{tf}/model.safetensors",
+        description="results/training/{cell_type}/{tf}/model.json",
+        history="results/training/{cell_type}/{tf}/history.tsv",
+    log:
+        "logs/train_model/{cell_type}/{tf}.log",
+    benchmark:
+        "benchmarks/train_model/{cell_type}/{tf}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((2500 + 20 * input.size_mb) * attempt),
+        runtime=lambda wildcards, attempt: 120 * attempt,
+        gpu=int(config["device"] == "cuda"),
+    params:
+        training=config["training"],
+        seed=config["seed"],
+        device=config["device"],
+    script:
+        "../scripts/train_model.py"
+
+
+rule training:
+    input:
+        for_each("results/training/{cell_type}/{tf}/model.safetensors"),

@@ -1,0 +1,110 @@
+"""What single bases contribute to the prediction, and what the filters of the first layer look for."""
+
+import logging
+
+import h5py
+import numpy as np
+import torch
+from tangermeme.deep_lift_shap import deep_lift_shap
+from tangermeme.ersatz import dinucleotide_shuffle
+
+from cisgrammar.files import atomic
+from cisgrammar.layers import one_hot, reverse_complement
+from cisgrammar.log import InputError
+from cisgrammar.model import score
+
+
+def choose_windows(network, data, most):
+    """Rows of the best scored bound windows without unknown bases, at most `most`, in the order of their place.
+
+    Returns (rows, logits of these rows).
+    """
+    rows = np.flatnonzero((data["label"] == 1) & (data["codes"] < 4).all(axis=1))
+    if not len(rows):
+        raise InputError(
+            "no bound test window without unknown bases; lower peaks.unknown_share or use other chromosomes"
+        )
+    logits = score(network, data["codes"][rows])[:, 0]
+    best = np.sort(np.argsort(-logits, kind="stable")[:most])
+    return rows[best], logits[best]
+
+
+def contributions(network, codes, n_shuffles, seed, largest_delta, batch_size=20):
+    """DeepLIFT/SHAP contributions of the observed bases to the logit, mean of both strands.
+
+    network: Network with one head; codes: uint8 (windows, bases) without unknown bases
+    The references are `n_shuffles` dinucleotide shuffles of each window (Lundberg & Lee 2017; Shrikumar et al. 2017;
+    through tangermeme), the same ones on both strands. The prediction is the mean over the strands of one network, so the
+    contributions are too. One batch of windows is in memory at a time.
+    Returns (contributions float32 (windows, 4, bases), deltas float64 (windows,)): a delta is what the contributions
+    miss of the difference between the logit and the mean logit of the references.
+    Raises InputError when a delta is larger than `largest_delta`.
+    """
+    network.eval()
+    values, deltas = [], []
+    for i in range(0, len(codes), batch_size):
+        sequences = one_hot(codes[i : i + batch_size])
+        references = dinucleotide_shuffle(sequences, n=n_shuffles, random_state=seed + i).float()
+        strands = []
+        for turn in (lambda x: x, reverse_complement):
+            strand = deep_lift_shap(
+                network,
+                turn(sequences),
+                references=turn(references),
+                batch_size=batch_size * n_shuffles,
+                warning_threshold=np.inf,
+                device="cpu",
+            ).detach()
+            with torch.inference_mode():
+                expected = network(turn(sequences))[:, 0]
+                baseline = network(turn(references).flatten(0, 1))[:, 0].reshape(len(sequences), -1).mean(dim=1)
+            deltas.append((i, np.abs((strand.sum(dim=(1, 2)) - (expected - baseline)).double().numpy())))
+            strands.append(turn(strand))
+        values.append((sum(strands) / 2).numpy().astype(np.float32))
+    worst = np.zeros(len(codes))
+    for i, delta in deltas:
+        worst[i : i + len(delta)] = np.maximum(worst[i : i + len(delta)], delta)
+    logging.info("convergence deltas: median %.2g, largest %.2g", np.median(worst), worst.max())
+    if worst.max() > largest_delta:
+        raise InputError(
+            f"contributions miss up to {worst.max():.3g} of the logit in {np.sum(worst > largest_delta)} of {len(codes)} "
+            f"windows (interpretation.largest_delta: {largest_delta:g}), so they cannot be trusted for this network"
+        )
+    return np.concatenate(values), worst
+
+
+def filter_matrices(network, codes, threshold=0.5):
+    """What each filter of the first layer looks for: base frequencies of the stretches that excite it.
+
+    network: Network; codes: uint8 (windows, bases), bound windows. Stretches are all those on either strand whose
+    activation exceeds `threshold` times the filter's largest one (after Kelley et al. 2016, Genome Research 26:990).
+    Returns a list of dicts id, matrix (counts, (4, filter_bp)), n_sites; filters that nothing excites are left out.
+    """
+    width = network.filters.shape[-1]
+    sequences = one_hot(codes)
+    sequences = torch.cat([sequences, reverse_complement(sequences)])
+    stretches = sequences.unfold(-1, width, 1)
+    weights, bias = network.filters.detach(), network.trunk[0].bias.detach()
+    norm = network.trunk[1]
+    found = []
+    with torch.inference_mode():
+        for i in range(len(weights)):
+            raw = torch.nn.functional.conv1d(sequences, weights[i : i + 1], bias[i : i + 1])[:, 0]
+            scale = norm.weight[i] / torch.sqrt(norm.running_var[i] + norm.eps)
+            activation = torch.relu((raw - norm.running_mean[i]) * scale + norm.bias[i])
+            excited = activation > threshold * activation.max()
+            if activation.max() > 0 and excited.any():
+                counts = stretches.permute(0, 2, 1, 3)[excited].sum(dim=0).numpy()
+                found.append({"id": f"filter_{i + 1}", "matrix": counts + 0.01, "n_sites": int(excited.sum())})
+    return found
+
+
+def write_contributions(path, values, deltas, codes, windows, logits):
+    """Write contributions.h5: contributions float32 (windows, 4, bases), codes uint8, chrom, start, end, score, delta."""
+    with atomic(path) as temporary, h5py.File(temporary, "w") as store:
+        store.attrs.update(method="DeepLIFT/SHAP, dinucleotide-shuffled references, mean of both strands", unit="logit")
+        store.create_dataset("contributions", data=values, compression="gzip", shuffle=True)
+        store.create_dataset("codes", data=codes, compression="gzip")
+        store["chrom"] = windows["chrom"].astype(h5py.string_dtype())
+        store["start"], store["end"] = windows["start"], windows["end"]
+        store["score"], store["delta"] = logits, deltas

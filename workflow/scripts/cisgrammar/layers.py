@@ -1,0 +1,29 @@
+"""Building blocks of the networks."""
+
+import torch
+from torch import nn
+
+
+def one_hot(codes):
+    """One-hot float32 tensor (..., 4, bases), rows A C G T, of uint8 codes (..., bases); an unknown base is four zeros."""
+    codes = torch.as_tensor(codes)
+    return (codes.unsqueeze(-2) == torch.arange(4, dtype=codes.dtype, device=codes.device).unsqueeze(-1)).float()
+
+
+def reverse_complement(sequences):
+    """The other strand of one-hot sequences (..., 4, bases): rows A C G T and positions both turned round."""
+    return sequences.flip(-2, -1)
+
+
+class GlobalMaxPool(nn.MaxPool1d):
+    """The largest value over all positions, (windows, channels, bases) to (windows, channels).
+
+    A MaxPool1d as wide as its input, so that DeepLIFT's rule for max pooling applies to sequences of any length.
+    """
+
+    def __init__(self):
+        super().__init__(kernel_size=1)
+
+    def forward(self, values):
+        self.kernel_size = self.stride = values.shape[-1]
+        return super().forward(values)

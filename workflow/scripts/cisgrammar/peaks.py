@@ -1,0 +1,140 @@
+"""Peaks: called by macs3, then windows of one width around their summits."""
+
+import logging
+import shlex
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyfaidx
+
+from cisgrammar.intervals import overlaps, read_bed
+from cisgrammar.log import InputError
+
+NARROW_PEAK = ["chrom", "start", "end", "name", "score", "strand", "signal", "p", "q", "summit"]
+
+
+def macs3_command(files, effective_genome_bp, q_value, options, folder):
+    """The command line of `macs3 callpeak` (Zhang et al. 2008, Genome Biology 9:R137) for pooled replicates.
+
+    files: list of dicts with file, role (treatment or control), format (BAM, BAMPE, BED, BEDPE)
+    effective_genome_bp: number; options: further options as one string; folder: where macs3 writes
+    Raises InputError when the files are not all of one format, since macs3 reads only one.
+    """
+    formats = {entry["format"] for entry in files}
+    if len(formats) > 1:
+        listed = ", ".join(f"{entry['file']} ({entry['format']})" for entry in files)
+        raise InputError(f"macs3 needs all files of an experiment in one format, single- or paired-end: {listed}")
+    treatment = list(dict.fromkeys(entry["file"] for entry in files if entry["role"] == "treatment"))
+    control = list(dict.fromkeys(entry["file"] for entry in files if entry["role"] == "control"))
+    return [
+        *("macs3", "callpeak", "--treatment", *treatment),
+        *(("--control", *control) if control else ()),
+        *("--format", formats.pop(), "--gsize", f"{effective_genome_bp:.0f}", "--qvalue", f"{q_value:g}"),
+        *("--name", "called", "--outdir", str(folder)),
+        *shlex.split(options),
+    ]
+
+
+def call_peaks(files, effective_genome_bp, q_value, options, output):
+    """Call peaks with macs3 and write them to `output` (narrowPeak).
+
+    Raises InputError with macs3's last words when it fails or calls nothing.
+    """
+    with tempfile.TemporaryDirectory(dir=Path(output).parent) as folder:
+        command = macs3_command(files, effective_genome_bp, q_value, options, folder)
+        logging.info("running %s", shlex.join(command))
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        logging.info("macs3 says:\n%s", done.stdout)
+        called = Path(folder) / "called_peaks.narrowPeak"
+        if done.returncode or not called.exists():
+            words = [line for line in done.stdout.splitlines() if line.strip()]
+            raise InputError(
+                f"macs3 stopped with status {done.returncode} on {files[0]['file']}: {words[-1] if words else 'no output'}; "
+                "its full output is in the log; with few reads, try peaks.macs3_options: --nomodel --extsize 200"
+            )
+        called.replace(output)
+
+
+def read_peaks(paths):
+    """Summits of BED or narrowPeak files.
+
+    A narrowPeak row has its summit in column 10 (offset from the start; -1 for none); a row of any other file, or
+    without summit, has it in the middle. Score: column 9 of a narrowPeak (-log10 q), or 7 where that is -1; column 5
+    of a BED file; 0 where there is none.
+    Returns a data frame chrom, start, end, summit (int64), score (float64).
+    """
+    tables = []
+    for path in paths:
+        table = read_bed(path, NARROW_PEAK)
+        middle = (table["start"] + table["end"]) // 2
+        summit, score = middle, pd.Series(0.0, index=table.index)
+        if len(table.columns) == len(NARROW_PEAK):
+            offset = pd.to_numeric(table["summit"])
+            summit = middle.where(offset < 0, table["start"] + offset)
+            score = pd.to_numeric(table["signal"])
+        elif "score" in table:
+            score = pd.to_numeric(table["score"], errors="coerce").fillna(0.0)
+        table = table[["chrom", "start", "end"]].assign(summit=summit.astype("int64"), score=score.astype(float))
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def center_peaks(peaks, splits, blacklist, genome, window_bp, minimum, maximum, unknown_share):
+    """Windows of one width around summits, each with the split of its chromosome.
+
+    peaks: data frame of `read_peaks`; splits: data frame chrom, length_bp, split; blacklist: data frame of regions
+    genome: path of an indexed FASTA file
+    Windows are [summit - window_bp // 2, + window_bp). Dropped are windows on ignored chromosomes, beyond a chromosome
+    end, in the blacklist, with more than `unknown_share` unknown bases, a second window at the same place (the best
+    score stays), and all but the `maximum` best scores.
+    Returns (windows, counts): windows a data frame chrom, start, end, name (= split), score, strand, sorted by
+    position; counts a data frame step, n with the number left after each step.
+    Raises InputError when fewer than `minimum` windows are left, or none in one of the splits.
+    """
+    length = dict(zip(splits["chrom"], splits["length_bp"], strict=True))
+    split = dict(zip(splits["chrom"], splits["split"], strict=True))
+    windows = pd.DataFrame(
+        {
+            "chrom": peaks["chrom"],
+            "start": peaks["summit"] - window_bp // 2,
+            "end": peaks["summit"] - window_bp // 2 + window_bp,
+            "name": peaks["chrom"].map(split),
+            "score": peaks["score"],
+            "strand": ".",
+        }
+    )
+    counts = [("peaks read", len(windows))]
+
+    def keep(step, kept):
+        nonlocal windows
+        windows = windows[kept]
+        counts.append((step, len(windows)))
+
+    keep("on chromosomes in use", windows["name"].isin(["train", "validation", "test"]))
+    keep("whole window on the chromosome", (windows["start"] >= 0) & (windows["end"] <= windows["chrom"].map(length)))
+    keep("outside the blacklist", ~overlaps(windows, blacklist))
+    keep(f"at most {unknown_share:g} unknown bases", unknown(windows, genome) <= unknown_share)
+    windows = windows.sort_values("score", ascending=False, kind="stable")
+    keep("one per place", ~windows.duplicated(["chrom", "start"]))
+    if maximum is not None:
+        keep(f"best {maximum}", np.arange(len(windows)) < maximum)
+    per_split = windows["name"].value_counts()
+    numbers = ", ".join(f"{n} {step}" for step, n in counts)
+    if len(windows) < minimum:
+        raise InputError(f"{len(windows)} peaks are left, fewer than the {minimum} of peaks.minimum ({numbers})")
+    for name in ("train", "validation", "test"):
+        if not per_split.get(name, 0):
+            raise InputError(f"no peak on the {name} chromosomes ({numbers}); choose others under references.splits")
+        counts.append((name, int(per_split[name])))
+    return windows.sort_values(["chrom", "start"], kind="stable"), pd.DataFrame(counts, columns=["step", "n"])
+
+
+def unknown(windows, genome):
+    """Share of bases other than A, C, G, T in each window, as a float array (len(windows),)."""
+    with pyfaidx.Fasta(str(genome), as_raw=True, sequence_always_upper=True) as fasta:
+        rows = zip(windows["chrom"], windows["start"], windows["end"], strict=True)
+        sequences = (fasta[chrom][start:end] for chrom, start, end in rows)
+        return np.array([1 - sum(map(s.count, "ACGT")) / max(1, len(s)) for s in sequences])

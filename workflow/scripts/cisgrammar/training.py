@@ -1,0 +1,186 @@
+"""Training: windows are drawn, networks are fitted, the weights with the best validation AUPRC are kept."""
+
+import copy
+import logging
+import math
+import time
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning.fabric import Fabric
+from sklearn.metrics import average_precision_score
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from cisgrammar.layers import one_hot
+from cisgrammar.log import InputError
+from cisgrammar.model import both_strands, choose_device, score
+from cisgrammar.references import SPLITS
+from cisgrammar.sequences import read_sequences
+
+
+def set_up(device, threads, seed):
+    """Fix seeds, threads and deterministic algorithms of this process; returns a Fabric on the wanted device."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        return Fabric(accelerator=choose_device(device), devices=1)
+    except RuntimeError as error:
+        raise InputError(str(error)) from error
+
+
+def draw_epoch(labels, tasks, negatives_per_positive, rng):
+    """Rows of one epoch in random order: all positives, and of each task as many negatives per positive as wanted.
+
+    labels, tasks: int arrays (windows,). Returns an int array of row numbers.
+    """
+    rows = [np.flatnonzero(labels == 1)]
+    for task in np.unique(tasks):
+        negatives = np.flatnonzero((tasks == task) & (labels == 0))
+        n = min(len(negatives), math.ceil(negatives_per_positive * np.sum(labels[tasks == task])))
+        rows.append(rng.choice(negatives, n, replace=False))
+    return rng.permutation(np.concatenate(rows))
+
+
+def draw_windows(data, rows, rng):
+    """Codes (len(rows), window_bp) of windows, each shifted by a random number of bases within its flanks."""
+    width, flank = data["window_bp"], data["flank_bp"]
+    shifts = rng.integers(0, 2 * flank + 1, len(rows))
+    return np.lib.stride_tricks.sliding_window_view(data["codes"], width, axis=1)[rows, shifts]
+
+
+def log_prior_shift(labels, tasks, negatives_per_positive):
+    """What is added to the logits in training, per task, because only some of the negatives are drawn.
+
+    With it the network's own logits hold for all windows: ln(negatives there / negatives drawn), float32 (tasks,).
+    """
+    shifts = []
+    for task in range(tasks.max() + 1):
+        positives = np.sum((tasks == task) & (labels == 1))
+        negatives = np.sum((tasks == task) & (labels == 0))
+        shifts.append(math.log(max(1.0, negatives / max(1, math.ceil(negatives_per_positive * positives)))))
+    return torch.tensor(shifts, dtype=torch.float32)
+
+
+def validate(network, data, tasks):
+    """(mean loss, mean AUPRC over the tasks) on validation windows."""
+    logits = score(network, data["codes"])[np.arange(len(tasks)), tasks]
+    loss = np.mean(np.logaddexp(0, logits) - data["label"] * logits)
+    auprc = [average_precision_score(data["label"][tasks == t], logits[tasks == t]) for t in np.unique(tasks)]
+    return float(loss), float(np.mean(auprc))
+
+
+def fit(network, train, validation, settings, fabric, rng, phase, parameters=None):
+    """Fit a network and leave it with the weights of the best validation AUPRC.
+
+    network: Network, on the CPU; changed in place
+    train, validation: dicts of `read_sequences`, train with flanks; an int array `task` per window names its head
+    settings: dict batch_size, learning_rate, weight_decay, epochs, patience, negatives_per_positive
+    fabric: lightning Fabric; rng: numpy Generator; phase: word for the history
+    parameters: the parameters to fit; the others stay bit for bit as they are, and the network in evaluation mode, so
+    that batch normalisation keeps its statistics; default all
+    The loss is binary cross-entropy of the mean logit of both strands; the optimiser AdamW with a one-cycle learning
+    rate (Smith & Topin 2019); the starting weights compete as epoch 0.
+    Returns the history, a data frame phase, epoch, train_loss, validation_loss, validation_auprc, learning_rate, kept.
+    Raises InputError when the loss is no longer a number; the network then has the best weights so far.
+    """
+    fitted = list(network.parameters()) if parameters is None else list(parameters)
+    chosen = {id(parameter) for parameter in fitted}
+    for parameter in network.parameters():
+        parameter.requires_grad_(id(parameter) in chosen)
+    labels, tasks = train["label"].astype(np.int64), train["task"]
+    n_steps = math.ceil(
+        len(draw_epoch(labels, tasks, settings["negatives_per_positive"], rng)) / settings["batch_size"]
+    )
+    shift = log_prior_shift(labels, tasks, settings["negatives_per_positive"]).to(fabric.device)
+    optimizer = torch.optim.AdamW(fitted, lr=settings["learning_rate"], weight_decay=settings["weight_decay"])
+    model, optimizer = fabric.setup(network, optimizer)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings["learning_rate"], total_steps=settings["epochs"] * n_steps, pct_start=0.1
+    )
+    history, best, best_weights, waited = [], -1.0, copy.deepcopy(network.state_dict()), 0
+    for epoch in range(settings["epochs"] + 1):
+        began, losses = time.monotonic(), []
+        if epoch:
+            network.train(parameters is None)
+            order = draw_epoch(labels, tasks, settings["negatives_per_positive"], rng)
+            for rows in np.array_split(order, n_steps):
+                codes = torch.as_tensor(draw_windows(train, rows, rng)).to(fabric.device)
+                task = torch.as_tensor(tasks[rows]).to(fabric.device)
+                label = torch.as_tensor(train["label"][rows]).float().to(fabric.device)
+                weight = torch.as_tensor(train["weight"][rows]).to(fabric.device)
+                logits = both_strands(model, one_hot(codes)).gather(1, task[:, None])[:, 0] + shift[task]
+                loss = binary_cross_entropy_with_logits(logits, label, weight)
+                optimizer.zero_grad()
+                fabric.backward(loss)
+                fabric.clip_gradients(model, optimizer, max_norm=1.0)
+                optimizer.step()
+                schedule.step()
+                losses.append(loss.item())
+        validation_loss, auprc = validate(network, validation, validation["task"])
+        if not np.isfinite([*losses, validation_loss]).all():
+            network.load_state_dict(best_weights)
+            raise InputError(
+                f"the loss is not a number in epoch {epoch} of phase {phase} at learning rate "
+                f"{settings['learning_rate']:g}; lower training.learning_rate"
+            )
+        history.append(
+            {
+                "phase": phase,
+                "epoch": epoch,
+                "train_loss": float(np.mean(losses)) if losses else np.nan,
+                "validation_loss": validation_loss,
+                "validation_auprc": auprc,
+                "learning_rate": schedule.get_last_lr()[0],
+                "kept": 0,
+            }
+        )
+        logging.info("%s epoch %d: %s, %.1f s", phase, epoch, history[-1], time.monotonic() - began)
+        if auprc > best:
+            best, waited = auprc, 0
+            best_weights, best_epoch = copy.deepcopy(network.state_dict()), epoch
+        else:
+            waited += 1
+            if waited >= settings["patience"]:
+                break
+    history[best_epoch]["kept"] = 1
+    network.load_state_dict(best_weights)
+    network.requires_grad_(True).eval()
+    return pd.DataFrame(history)
+
+
+def describe(network_settings, data, splits, **more):
+    """What model.json tells: how to build the network again, and what it was trained on."""
+    chromosomes = {split: sorted(splits.loc[splits["split"] == split, "chrom"]) for split in SPLITS}
+    reach = network_settings["filter_bp"]
+    return {
+        "network": network_settings,
+        "window_bp": data["window_bp"],
+        "receptive_field_bp": reach,
+        "chromosomes": chromosomes,
+        **more,
+    }
+
+
+def read_task(path, split, flank=False, task=0):
+    """Windows of one experiment and split as `read_sequences` gives them, all of them for the head `task`."""
+    data = read_sequences(path, split, flank)
+    return {**data, "task": np.full(len(data["label"]), task)}
+
+
+def join_tasks(paths, split, flank=False):
+    """Windows of several experiments in one dict; the head of each is its place in `paths`.
+
+    Raises InputError when their windows differ in width.
+    """
+    parts = [read_task(path, split, flank, task) for task, path in enumerate(paths)]
+    if len({(part["window_bp"], part["flank_bp"]) for part in parts}) > 1:
+        raise InputError(f"windows differ in width among {', '.join(map(str, paths))}; rerun the target `sequences`")
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in ("codes", "label", "weight", "task")}
+    return {**joined, "window_bp": parts[0]["window_bp"], "flank_bp": parts[0]["flank_bp"]}
+
+
+def network_settings(settings):
+    """The part of the section `training` that the network is built from."""
+    return {name: settings[name] for name in ("filters", "filter_bp", "hidden", "dropout")}

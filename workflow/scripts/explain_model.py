@@ -1,0 +1,19 @@
+from cisgrammar.log import start_log
+
+start_log(snakemake.log[0])
+import torch
+from cisgrammar.interpretation import choose_windows, contributions, filter_matrices, write_contributions
+from cisgrammar.meme import write_meme
+from cisgrammar.model import load_model
+from cisgrammar.sequences import read_sequences
+
+torch.set_num_threads(1)
+settings = snakemake.params.interpretation
+network, _ = load_model(snakemake.input.weights, snakemake.input.description)
+test = read_sequences(snakemake.input.sequences, "test")
+rows, logits = choose_windows(network, test, settings["windows"])
+codes = test["codes"][rows]
+values, deltas = contributions(network, codes, settings["shuffles"], snakemake.params.seed, settings["largest_delta"])
+windows = {key: test[key][rows] for key in ("chrom", "start", "end")}
+write_contributions(snakemake.output.contributions, values, deltas, codes, windows, logits)
+write_meme(filter_matrices(network, codes), snakemake.output.filters)

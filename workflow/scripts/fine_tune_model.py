@@ -1,0 +1,43 @@
+from cisgrammar.log import start_log
+
+start_log(snakemake.log[0])
+import numpy as np
+from cisgrammar.files import atomic
+from cisgrammar.model import load_model, save_model
+from cisgrammar.references import read_splits
+from cisgrammar.training import describe, network_settings, read_task, set_up
+from cisgrammar.transfer import check_chromosomes, fine_tune, take_trunk
+
+settings, seed = snakemake.params.training, snakemake.params.seed
+fabric = set_up(snakemake.params.device, snakemake.threads, seed)
+train = read_task(snakemake.input.sequences, "train", flank=True)
+validation = read_task(snakemake.input.sequences, "validation")
+pretrained, origin = load_model(snakemake.input.weights, snakemake.input.description)
+built = network_settings(settings)
+description = describe(
+    built,
+    train,
+    read_splits(snakemake.input.splits),
+    cell_type=snakemake.wildcards.cell_type,
+    tf=snakemake.wildcards.tf,
+    settings={**settings, **snakemake.params.transfer},
+    seed=seed,
+    device=fabric.device.type,
+    sources=origin["sources"],
+)
+check_chromosomes(origin, description["chromosomes"])
+network = take_trunk(pretrained, built)
+history = fine_tune(
+    network,
+    train,
+    validation,
+    settings,
+    snakemake.params.transfer["head_epochs"],
+    snakemake.params.transfer["learning_rate_ratio"],
+    fabric,
+    np.random.default_rng(seed),
+)
+with atomic(snakemake.output.history) as temporary:
+    history.to_csv(temporary, sep="\t", index=False, float_format="%.6g")
+description["validation_auprc"] = float(history["validation_auprc"].max())
+save_model(network, description, snakemake.output.weights, snakemake.output.description)

@@ -1,0 +1,23 @@
+from cisgrammar.log import start_log
+
+start_log(snakemake.log[0])
+import pandas as pd
+import torch
+from cisgrammar.files import atomic, check_complete
+from cisgrammar.model import load_model
+from cisgrammar.predict import is_fasta, read_fasta, read_regions, score_sequences
+from cisgrammar.references import read_splits
+
+torch.set_num_threads(1)
+path = snakemake.input.sequences
+check_complete(path)
+if is_fasta(path):
+    ids, codes = read_fasta(path)
+else:
+    splits = read_splits(snakemake.input.splits)
+    lengths = dict(zip(splits["chrom"], splits["length_bp"], strict=True))
+    ids, codes = read_regions(path, snakemake.input.genome, lengths)
+network, description = load_model(snakemake.input.weights, snakemake.input.description)
+scores = score_sequences(network, codes, description["window_bp"])
+with atomic(snakemake.output[0]) as temporary:
+    pd.DataFrame({"id": ids, "score": scores}).to_csv(temporary, sep="\t", index=False, float_format="%.6g")

@@ -1,0 +1,23 @@
+from cisgrammar.log import start_log
+
+start_log(snakemake.log[0])
+from importlib.metadata import version
+
+import cisgrammar
+import yaml
+from cisgrammar.report import write_report
+
+PACKAGES = ("torch", "tangermeme", "memelite", "scikit-learn", "numpy", "pandas", "h5py", "matplotlib")
+provenance = {
+    "config": yaml.safe_dump(snakemake.params.config, sort_keys=False, allow_unicode=True),
+    "versions": {"cisgrammar": cisgrammar.__version__, **{name: version(name) for name in PACKAGES}},
+    "seed": snakemake.params.config["seed"],
+}
+write_report(
+    [tuple(key) for key in snakemake.params.experiments],
+    "results",
+    snakemake.output[0],
+    provenance,
+    snakemake.input.template,
+    snakemake.input.splits,
+)
