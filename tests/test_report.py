@@ -135,9 +135,7 @@ def render(tmp_path, rows, name="report.html"):
     results = tmp_path / "results"
     put(rows, results / "summary.tsv")
     chromosomes = {"chr1": "train", "chr2": "validation", "chr3": "test", "chrM": "ignored"}
-    splits = [
-        {"chrom": chrom, "length_bp": 1_500_000, "split": split} for chrom, split in chromosomes.items()
-    ]
+    splits = [{"chrom": chrom, "length_bp": 1_500_000, "split": split} for chrom, split in chromosomes.items()]
     put(splits, tmp_path / "splits.tsv")
     experiments = list(dict.fromkeys((row["cell_type"], row["tf"]) for row in rows))
     report.write_report(experiments, results, tmp_path / name, PROVENANCE, TEMPLATE, tmp_path / "splits.tsv")
@@ -222,10 +220,7 @@ def test_numbers_stand_as_given(two):
 def test_markup_in_names_and_config_is_text(two):
     text = two[1]
     assert "<b>x</b>" not in text and "&lt;b&gt;x&lt;/b&gt;" in text
-    assert (
-        "alert(1)</script>" not in text
-        and "&lt;script&gt;alert(1)&lt;/script&gt; https://example.org" in text
-    )
+    assert "alert(1)</script>" not in text and "&lt;script&gt;alert(1)&lt;/script&gt; https://example.org" in text
 
 
 def test_same_files_give_same_bytes(two):
@@ -290,9 +285,7 @@ def test_files_that_disagree_stop(tmp_path, column, value, message):
     assert list(tmp_path.glob("*.html")) == []
 
 
-@pytest.mark.parametrize(
-    ("p", "text"), [(0, "≈ 0"), (3.2e-7, "3.2e-07"), (0.01234, "0.0123"), (float("nan"), "n/a")]
-)
+@pytest.mark.parametrize(("p", "text"), [(0, "≈ 0"), (3.2e-7, "3.2e-07"), (0.01234, "0.0123"), (float("nan"), "n/a")])
 def test_small_numbers(p, text):
     assert report.tiny(p) == text
 

@@ -1,6 +1,6 @@
 rule match_negatives:
     input:
-        code=library("log", "files", "intervals", "references", "negatives"),
+        code=library("log", "files", "intervals", "dna", "splits", "negatives"),
         peaks="results/peaks/{cell_type}/{tf}/peaks.bed",
         regions="results/peaks/{cell_type}/{tf}/regions.bed",
         genome="resources/genome/genome.fa",

@@ -24,7 +24,7 @@ rule fetch_file:
 # A rule of its own, so that a bad file stops the run before any earlier result is replaced.
 rule check_inputs:
     input:
-        code=library("log", "files", "intervals", "references", "reads"),
+        code=library("log", "files", "intervals", "splits", "reads"),
         files=experiment_files,
         splits="resources/genome/splits.tsv",
     output:
@@ -45,7 +45,7 @@ rule check_inputs:
 
 rule call_peaks:
     input:
-        code=library("log", "files", "references", "peaks"),
+        code=library("log", "files", "intervals", "peaks"),
         files=experiment_files,
         checked="results/peaks/{cell_type}/{tf}/inputs.json",
         genome="resources/genome/genome.json",
@@ -70,7 +70,7 @@ rule call_peaks:
 
 rule center_peaks:
     input:
-        code=library("log", "files", "intervals", "references", "peaks"),
+        code=library("log", "files", "intervals", "splits", "peaks"),
         peaks=called_peaks,
         checked="results/peaks/{cell_type}/{tf}/inputs.json",
         genome="resources/genome/genome.fa",

@@ -1,6 +1,6 @@
 rule score_sequences:
     input:
-        code=library("log", "files", "references", "intervals", "negatives", "sequences", "layers", "model", "predict"),
+        code=library("log", "files", "intervals", "dna", "splits", "sequences", "layers", "model", "predict"),
         sequences=sequences_to_score,
         genome="resources/genome/genome.fa",
         splits="resources/genome/splits.tsv",

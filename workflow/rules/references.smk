@@ -1,6 +1,6 @@
 rule export_jaspar:
     input:
-        code=library("log", "files", "jaspar", "meme"),
+        code=library("log", "files", "meme", "jaspar"),
     output:
         motifs="resources/jaspar/motifs.meme",
         table="resources/jaspar/motifs.tsv",
@@ -48,7 +48,7 @@ if SIMULATED:
 
 rule prepare_genome:
     input:
-        code=library("log", "files", "intervals", "references"),
+        code=library("log", "files", "intervals", "splits", "references"),
         genome=on_disk(GENOME),
         blacklist=on_disk(BLACKLIST),
     output:

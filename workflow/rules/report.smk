@@ -1,6 +1,6 @@
 rule write_report:
     input:
-        code=library("log", "files", "references", "report"),
+        code=library("log", "files", "splits", "report"),
         template=workflow.source_path("../report/report.html.jinja"),
         splits="resources/genome/splits.tsv",
         summary="results/summary.tsv",

@@ -1,6 +1,6 @@
 rule extract_sequences:
     input:
-        code=library("log", "files", "intervals", "references", "negatives", "sequences"),
+        code=library("log", "files", "intervals", "dna", "splits", "sequences"),
         peaks="results/peaks/{cell_type}/{tf}/peaks.bed",
         negatives="results/negatives/{cell_type}/{tf}/negatives.bed",
         genome="resources/genome/genome.fa",

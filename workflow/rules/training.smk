@@ -1,6 +1,6 @@
 rule train_model:
     input:
-        code=library("log", "files", "references", "negatives", "sequences", "layers", "model", "training"),
+        code=library("log", "files", "dna", "splits", "sequences", "layers", "model", "training"),
         sequences="results/sequences/{cell_type}/{tf}/sequences.h5",
         splits="resources/genome/splits.tsv",
     output:

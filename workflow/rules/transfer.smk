@@ -1,6 +1,6 @@
 rule pretrain_model:
     input:
-        code=library("log", "files", "references", "negatives", "sequences", "layers", "model", "training"),
+        code=library("log", "files", "dna", "splits", "sequences", "layers", "model", "training"),
         sequences=lambda wildcards: for_each("results/sequences/{cell_type}/{tf}/sequences.h5", sources(wildcards)),
         splits="resources/genome/splits.tsv",
     output:
@@ -30,7 +30,7 @@ rule pretrain_model:
 
 rule fine_tune_model:
     input:
-        code=library("log", "files", "references", "negatives", "sequences", "layers", "model", "training", "transfer"),
+        code=library("log", "files", "dna", "splits", "sequences", "layers", "model", "training", "transfer"),
         sequences="results/sequences/{cell_type}/{tf}/sequences.h5",
         splits="resources/genome/splits.tsv",
         weights="results/transfer/{cell_type}/{tf}/from_others/pretrained.safetensors",

@@ -4,7 +4,7 @@ start_log(snakemake.log[0])
 from cisgrammar.files import atomic
 from cisgrammar.intervals import read_bed, write_bed
 from cisgrammar.peaks import center_peaks, read_peaks
-from cisgrammar.references import read_splits
+from cisgrammar.splits import read_splits
 
 peaks = read_peaks(snakemake.input.peaks)
 windows, counts = center_peaks(

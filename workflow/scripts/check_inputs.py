@@ -3,7 +3,7 @@ from cisgrammar.log import start_log
 start_log(snakemake.log[0])
 from cisgrammar.files import write_json
 from cisgrammar.reads import describe_file
-from cisgrammar.references import read_splits
+from cisgrammar.splits import read_splits
 
 splits = read_splits(snakemake.input.splits)
 lengths = dict(zip(splits["chrom"], splits["length_bp"], strict=True))

@@ -4,7 +4,7 @@ start_log(snakemake.log[0])
 import numpy as np
 from cisgrammar.files import atomic
 from cisgrammar.model import load_model, save_model
-from cisgrammar.references import read_splits
+from cisgrammar.splits import read_splits
 from cisgrammar.training import describe, network_settings, read_task, set_up
 from cisgrammar.transfer import check_chromosomes, fine_tune, take_trunk
 

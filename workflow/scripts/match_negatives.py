@@ -5,7 +5,7 @@ import numpy as np
 from cisgrammar.files import atomic
 from cisgrammar.intervals import read_bed, write_bed
 from cisgrammar.negatives import balance, find_candidates, match_negatives
-from cisgrammar.references import read_splits
+from cisgrammar.splits import read_splits
 
 settings = snakemake.params.negatives
 candidates, peaks = find_candidates(

@@ -7,7 +7,8 @@ import numpy as np
 from cisgrammar.files import atomic, check_checksum, fetch, is_url, write_json
 from cisgrammar.intervals import read_bed, write_bed
 from cisgrammar.log import InputError
-from cisgrammar.references import clean_blacklist, copy_genome, describe_genome, split_chromosomes
+from cisgrammar.references import clean_blacklist, copy_genome, describe_genome
+from cisgrammar.splits import split_chromosomes
 
 settings = snakemake.params.references
 folder = Path(snakemake.output.genome).parent

@@ -4,7 +4,7 @@ start_log(snakemake.log[0])
 import numpy as np
 from cisgrammar.files import atomic
 from cisgrammar.model import Network, save_model
-from cisgrammar.references import read_splits
+from cisgrammar.splits import read_splits
 from cisgrammar.training import describe, fit, join_tasks, network_settings, set_up
 
 settings, seed = snakemake.params.training, snakemake.params.seed

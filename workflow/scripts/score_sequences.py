@@ -6,7 +6,7 @@ import torch
 from cisgrammar.files import atomic, check_complete
 from cisgrammar.model import load_model
 from cisgrammar.predict import is_fasta, read_fasta, read_regions, score_sequences
-from cisgrammar.references import read_splits
+from cisgrammar.splits import read_splits
 
 torch.set_num_threads(1)
 path = snakemake.input.sequences

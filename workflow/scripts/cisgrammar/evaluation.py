@@ -8,8 +8,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from cisgrammar.dna import gc_fraction, reverse_complement_codes
 from cisgrammar.layers import one_hot
-from cisgrammar.sequences import gc_fraction, reverse_complement_codes
 
 
 def log_odds(matrix, pseudocount=0.01):

@@ -15,15 +15,16 @@ def reverse_complement(sequences):
     return sequences.flip(-2, -1)
 
 
-class GlobalMaxPool(nn.MaxPool1d):
-    """The largest value over all positions, (windows, channels, bases) to (windows, channels).
+class GlobalMaxPool(nn.Module):
+    """The largest value over all positions, (windows, channels, bases) to (windows, channels, 1).
 
-    A MaxPool1d as wide as its input, so that DeepLIFT's rule for max pooling applies to sequences of any length.
+    Through a MaxPool1d as wide as its input, so that DeepLIFT's rule for max pooling applies to sequences of any length.
     """
 
     def __init__(self):
-        super().__init__(kernel_size=1)
+        super().__init__()
+        self.pool = nn.MaxPool1d(1)
 
     def forward(self, values):
-        self.kernel_size = self.stride = values.shape[-1]
-        return super().forward(values)
+        self.pool.kernel_size = self.pool.stride = values.shape[-1]
+        return self.pool(values)

@@ -6,13 +6,10 @@ import numpy as np
 import pandas as pd
 import pyfaidx
 
+from cisgrammar.dna import CODES
 from cisgrammar.intervals import overlaps
 from cisgrammar.log import InputError
-from cisgrammar.references import SPLITS
-
-CODES = np.full(256, 4, dtype=np.uint8)
-for code, base in enumerate("ACGT"):
-    CODES[[ord(base), ord(base.lower())]] = code
+from cisgrammar.splits import SPLITS
 
 
 def composition(codes, starts, window_bp):

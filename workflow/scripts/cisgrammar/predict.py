@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from cisgrammar.dna import CODES
 from cisgrammar.files import open_text
 from cisgrammar.intervals import read_bed
 from cisgrammar.log import InputError
 from cisgrammar.model import probability, score
-from cisgrammar.negatives import CODES
 from cisgrammar.sequences import extract_codes
 
 SHORTEST_BP = 20

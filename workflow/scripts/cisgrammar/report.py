@@ -17,7 +17,7 @@ from tangermeme.plot import plot_logo
 
 from cisgrammar.files import atomic, read_json
 from cisgrammar.log import InputError
-from cisgrammar.references import SPLITS
+from cisgrammar.splits import SPLITS
 
 # Colours of Okabe and Ito (2008, Color Universal Design), never the only sign that tells models apart.
 MODELS = {

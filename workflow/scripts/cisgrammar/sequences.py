@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pyfaidx
 
+from cisgrammar.dna import CODES
 from cisgrammar.files import atomic
 from cisgrammar.log import InputError
-from cisgrammar.negatives import CODES
-from cisgrammar.references import SPLITS
+from cisgrammar.splits import SPLITS
 
 
 def extract_codes(windows, genome, flank_bp=0):
@@ -31,21 +31,6 @@ def extract_codes(windows, genome, flank_bp=0):
             at = first - (start - flank_bp)
             codes[i, at : at + len(sequence)] = CODES[np.frombuffer(sequence, dtype=np.uint8)]
     return codes
-
-
-def reverse_complement_codes(codes):
-    """Codes of the other strand: reversed, A and T, C and G exchanged, unknown kept; array (..., bases)."""
-    return np.where(codes < 4, 3 - codes, 4).astype(np.uint8)[..., ::-1]
-
-
-def gc_fraction(codes):
-    """Share of G and C among the known bases of each sequence; nan where no base is known.
-
-    codes: uint8 array (sequences, bases). Returns a float array (sequences,).
-    """
-    known = (codes < 4).sum(axis=1)
-    gc = ((codes == 1) | (codes == 2)).sum(axis=1)
-    return np.divide(gc, known, out=np.full(len(codes), np.nan), where=known > 0)
 
 
 def write_sequences(peaks, negatives, genome, flank_bp, path):

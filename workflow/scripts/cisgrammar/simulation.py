@@ -17,6 +17,7 @@ import pysam
 from cisgrammar.files import atomic
 from cisgrammar.log import InputError
 
+LETTERS = np.frombuffer(b"ACGTN", dtype=np.uint8)
 UNKNOWN = 4  # code of N; 0..3 are ACGT
 STRENGTH = 0.6  # smallest log-odds score of a site, as a share of the matrix's best
 SHARED = 0.5  # share of the regions and sites of a cell type that all cell types have
@@ -65,22 +66,25 @@ def simulate(design, motifs, folder, seed):
     write_genome(genome, design, folder / "genome.fa")
     write_truth(genome, design, folder / "truth.tsv")
     for cell_type in design["cell_types"]:
-        write_regions(genome, design, cell_type, folder / "accessible" / f"{cell_type}.bed")
+        accessible = genome.regions.loc[genome.regions[cell_type], ["start", "end"]]
+        write_table(accessible, design, folder / "accessible" / f"{cell_type}.bed", header=False)
         simulate_reads(genome, design, cell_type, folder / "reads", reads_rng)
 
 
 def check_design(design, motifs):
-    """Raise InputError when a motif or cell type that the design names is not there, or a partner has no spacing."""
-    open_motifs = design.get("open_motifs", {})
-    for tf in design["tfs"]:
+    """Raise InputError when TFs repeat, a motif or cell type is unknown, or a partner has no spacing."""
+    open_motifs, tfs = design.get("open_motifs", {}), design["tfs"]
+    if not tfs or len({tf["tf"] for tf in tfs}) < len(tfs):
+        raise InputError(f"simulation.tfs: {len(tfs)} TFs; name at least one, and each once")
+    for tf in tfs:
         if bool(tf.get("partner_id")) != (tf.get("spacing") is not None):
             raise InputError(f"simulation.tfs: {tf['tf']} needs both partner_id and spacing, or neither")
     for name in set(open_motifs) - set(design["cell_types"]):
         raise InputError(f"simulation.open_motifs: {name} is not one of {', '.join(design['cell_types'])}")
-    wanted = [tf[key] for tf in design["tfs"] for key in ("jaspar_id", "partner_id") if tf.get(key)]
-    for identifier in wanted + [identifier for ids in open_motifs.values() for identifier in ids]:
-        if identifier not in motifs:
-            raise InputError(f"simulation: {identifier} is not among the {len(motifs)} motifs of references.jaspar")
+    wanted = [tf[key] for tf in tfs for key in ("jaspar_id", "partner_id") if tf.get(key)]
+    for name in wanted + [identifier for ids in open_motifs.values() for identifier in ids]:
+        if name not in motifs:
+            raise InputError(f"simulation: {name} is not among the {len(motifs)} motifs of references.jaspar")
 
 
 def simulate_genome(design, motifs, rng):
@@ -92,11 +96,11 @@ def simulate_genome(design, motifs, rng):
     masked = insert_repeats(codes, unknown | is_open, rng)
     codes[unknown] = UNKNOWN
     planted = unknown.copy()
-    closed = cover(regions, len(unknown), REGION_MARGIN_BP)
+    near_open = cover(regions, len(unknown), REGION_MARGIN_BP)
     sites = []
     for tf in design["tfs"]:
         bound = plant_bound(codes, planted, regions, tf, design, motifs, rng)
-        plant_closed_decoys(codes, planted, closed, tf, len(bound), motifs, rng)
+        plant_closed_decoys(codes, planted, near_open, tf, len(bound), motifs, rng)
         sites += bound
     plant_open_motifs(codes, planted, regions, design, motifs, rng)
     for tf in design["tfs"]:
@@ -154,7 +158,8 @@ def place_regions(design, unknown, rng):
                     f"{len(taken)} bp; lower accessible_regions or raise chromosome_bp"
                 )
             taken[start : start + width] = True
-            rows.append({"start": start, "end": start + width} | {c: c in cell_types for c in design["cell_types"]})
+            where = {"start": start, "end": start + width}
+            rows.append(where | {name: name in cell_types for name in design["cell_types"]})
     return pd.DataFrame(rows)
 
 
@@ -241,40 +246,40 @@ def plant(codes, planted, low, high, parts, gap, rng):
 def plant_bound(codes, planted, regions, tf, design, motifs, rng):
     """Plant the bound sites of a TF, one per region; a list of rows of Genome.sites.
 
-    A TF with a partner also gets unbound sites in other regions: a quarter as many without the partner, a quarter as
-    many with it at a wrong spacing. InputError when there are too few regions or a region has no room.
+    A TF with a partner also gets unbound sites in other regions: a quarter as many without the partner, a quarter
+    as many with it at a wrong spacing. InputError when there are too few regions or a region has no room.
     """
-    rows = []
-    matrix, partner, spacing = motifs[tf["jaspar_id"]], motifs.get(tf.get("partner_id")), tf.get("spacing")
-    wrong = [gap for gap in range(31) if spacing is not None and abs(gap - spacing) > 2]
-    for cell_types, n in groups(design, design["sites"]):
+    rows, names = [], design["cell_types"]
+    partner, spacing = motifs.get(tf.get("partner_id")), tf.get("spacing") or 0
+    wrong = [gap for gap in range(31) if abs(gap - spacing) > 2]
+    for group, n in groups(design, design["sites"]):
         kinds = ["bound"] * n + (["alone"] * (n // 4) + ["wrong"] * (n // 4) if partner is not None else [])
-        there = regions[regions[design["cell_types"]].sum(axis=1).eq(len(cell_types)) & regions[cell_types].all(axis=1)]
+        there = regions[(regions[names] == [name in group for name in names]).all(axis=1)]
         if len(kinds) > len(there):
             raise InputError(
-                f"simulation: {tf['tf']} needs {len(kinds)} regions ({n} bound sites, {len(kinds) - n} unbound) accessible "
-                f"in {', '.join(cell_types)}, there are {len(there)}; lower sites or raise accessible_regions"
+                f"simulation: {tf['tf']} needs {len(kinds)} regions accessible in {' and '.join(group)} ({n} bound "
+                f"sites, {len(kinds) - n} unbound), there are {len(there)}; lower sites or raise accessible_regions"
             )
         for kind, row in zip(kinds, rng.permutation(len(there)), strict=False):
-            site, score = sample_site(matrix, rng)
+            site, score = sample_site(motifs[tf["jaspar_id"]], rng)
             parts = [site] if partner is None or kind == "alone" else [site, sample_site(partner, rng)[0]]
-            gap = int(rng.choice(wrong)) if kind == "wrong" else spacing or 0
+            gap = int(rng.choice(wrong)) if kind == "wrong" else spacing
             low, high = there["start"].iat[row] + REGION_EDGE_BP, there["end"].iat[row] - REGION_EDGE_BP
             place = plant(codes, planted, low, high, parts, gap, rng)
             if place is None:
                 raise InputError(
-                    f"simulation: no room for site {len(rows) + 1} of {tf['tf']} between {high - low} bp of a region "
-                    f"that other sites share; lower sites ({design['sites']}) or name fewer TFs ({len(design['tfs'])})"
+                    f"simulation: no room for site {len(rows) + 1} of {tf['tf']} in the {high - low} bp of a region "
+                    f"that {len(design['tfs'])} TFs share; lower sites ({design['sites']}) or name fewer TFs"
                 )
             if kind == "bound":
-                row = dict(zip(("start", "end", "strand"), place, strict=True)) | {"tf": tf["tf"], "score": score}
-                rows.append(row | {name: name in cell_types for name in design["cell_types"]})
+                where = dict(zip(("start", "end", "strand"), place, strict=True))
+                rows.append(where | {"tf": tf["tf"], "score": score} | {name: name in group for name in names})
     return rows
 
 
-def plant_closed_decoys(codes, planted, closed, tf, n, motifs, rng):
+def plant_closed_decoys(codes, planted, near_open, tf, n, motifs, rng):
     """Plant `n` complete sites of a TF away from all accessible regions; InputError when there is no room."""
-    avoid = planted | closed
+    avoid = planted | near_open
     for done in range(n):
         parts = [sample_site(motifs[tf[key]], rng)[0] for key in ("jaspar_id", "partner_id") if tf.get(key)]
         place = plant(codes, avoid, 0, len(codes), parts, tf.get("spacing") or 0, rng)
@@ -283,7 +288,7 @@ def plant_closed_decoys(codes, planted, closed, tf, n, motifs, rng):
                 f"simulation: only {done} of {n} unbound sites of {tf['tf']} fit outside the accessible regions; "
                 "lower sites or raise chromosome_bp"
             )
-    planted |= avoid & ~closed
+    planted |= avoid & ~near_open
 
 
 def plant_open_motifs(codes, planted, regions, design, motifs, rng):
@@ -296,48 +301,54 @@ def plant_open_motifs(codes, planted, regions, design, motifs, rng):
 
 
 def break_chance_sites(codes, planted, regions, matrix, rng):
-    """Mutate chance sites in accessible regions, which would be bound too; bases of planted sites stay."""
+    """Mutate the chance sites in accessible regions, which would be bound too; bases of planted sites stay.
+
+    A change can make another site, so the surroundings are looked at again, at most 50 times.
+    """
     width = matrix.shape[1]
     scores = log_odds(matrix)
     both = (scores, np.vstack([scores[3::-1, ::-1], scores[4:]]))
     starts = np.concatenate([np.arange(r.start - width + 1, r.end) for r in regions.itertuples()])
-    while len(starts):
+    for _ in range(50):
         found = [sum(strand[codes[starts + i], i] for i in range(width)) for strand in both]
         starts = starts[np.maximum(*found) >= STRENGTH * scores.max(axis=0).sum()]
         free = [np.flatnonzero(~planted[start : start + width]) + start for start in starts]
         changed = np.array([rng.choice(bases) for bases in free if len(bases)], dtype=int)
         codes[changed] = (codes[changed] + rng.integers(1, 4, len(changed))) % 4
         starts = np.unique(changed[:, None] + np.arange(-width + 1, 1))
+        if not len(starts):
+            break
 
 
 def simulate_reads(genome, design, cell_type, folder, rng):
-    """Write the BAM files of one cell type: every replicate of every TF, and the control.
+    """Write the BAM files of one cell type: every replicate of every TF, and a control about as deep.
 
-    The mean number of fragments of a bound site is log-normal around `fragments_per_site`, half of its variance (0.25)
-    from the site's score; replicates share it and differ in depth and by chance.
+    The mean number of fragments of a bound site is log-normal around `fragments_per_site` (variance 0.25 on the log
+    scale, half of it from the site's score); replicates share it and differ in depth and by chance.
     """
-    unknown = np.concatenate([[0], np.cumsum(genome.codes == UNKNOWN)])
-    text = np.frombuffer(b"ACGTN", dtype=np.uint8)[genome.codes].tobytes().decode()
-    is_open = cover(genome.regions[genome.regions[cell_type]], len(genome.codes))
-    weights = np.cumsum(np.where(genome.codes == UNKNOWN, 0, np.where(is_open, OPEN_BACKGROUND, 1)))
+    known = genome.codes != UNKNOWN
+    unknown = np.concatenate([[0], np.cumsum(~known)])
+    text = LETTERS[genome.codes].tobytes().decode()
+    is_open = cover(genome.regions[genome.regions[cell_type]], len(known))
+    weights = np.cumsum(known * np.where(is_open, OPEN_BACKGROUND, 1))
 
     def write(name, at_sites, n_background):
         anywhere = np.searchsorted(weights, rng.integers(0, weights[-1], n_background), side="right")
-        starts, ends = draw_fragments(np.concatenate([at_sites, anywhere]), unknown, design["duplicate_share"], rng)
+        covered = np.concatenate([at_sites, anywhere])
+        starts, ends = draw_fragments(covered, unknown, design["duplicate_share"], rng)
         write_bam(folder / f"{cell_type}_{name}.bam", design, text, starts, ends, rng)
 
     for tf in design["tfs"]:
         sites = genome.sites[genome.sites[cell_type] & genome.sites["tf"].eq(tf["tf"])]
-        centers = (sites["start"].to_numpy() + sites["end"].to_numpy()) // 2
-        score = sites["score"].to_numpy()
-        log_mean = np.sqrt(0.125) * ((score - score.mean()) / max(score.std(), 1e-9) + rng.standard_normal(len(score)))
+        centers, score = (sites["start"] + sites["end"]).to_numpy() // 2, sites["score"].to_numpy()
+        deviation = (score - score.mean()) / max(score.std(), 1e-9) + rng.standard_normal(len(score))
+        occupancy = design["fragments_per_site"] * np.exp(np.sqrt(0.125) * deviation - 0.125)
         for replicate in range(1, tf.get("replicates", 1) + 1):
-            occupancy = design["fragments_per_site"] * np.exp(log_mean - 0.125)
             depth = rng.uniform(0.85, 1.15)
             at_sites = np.repeat(centers, rng.poisson(depth * occupancy))
             write(f"{tf['tf']}_{replicate}", at_sites, round(depth * design["background_fragments"]))
-    at_sites = round(design["sites"] * design["fragments_per_site"])
-    write("input", np.zeros(0, dtype=int), design["background_fragments"] + at_sites)
+    as_deep = round(design["background_fragments"] + design["sites"] * design["fragments_per_site"])
+    write("input", np.zeros(0, dtype=int), as_deep)
 
 
 def draw_fragments(covered, unknown, duplicate_share, rng):
@@ -354,7 +365,8 @@ def draw_fragments(covered, unknown, duplicate_share, rng):
     starts, lengths = starts[inside], lengths[inside]
     known = unknown[starts + lengths] == unknown[starts]
     starts, lengths = starts[known], lengths[known]
-    copies = rng.integers(0, len(starts), round(len(starts) * duplicate_share / (1 - duplicate_share)))
+    n_copies = round(len(starts) * duplicate_share / (1 - duplicate_share))
+    copies = rng.integers(0, max(1, len(starts)), n_copies)
     starts, lengths = np.append(starts, starts[copies]), np.append(lengths, lengths[copies])
     order = np.argsort(starts, kind="stable")
     return starts[order], (starts + lengths)[order]
@@ -369,23 +381,17 @@ def write_bam(path, design, text, starts, ends, rng):
     header = {"HD": {"VN": "1.6", "SO": "coordinate"}, "SQ": [{"SN": name, "LN": length} for name in names]}
     read_bp = np.minimum(design["read_bp"], ends - starts)
     left_first = rng.random(len(starts)) < 0.5
-    table = np.column_stack(
-        [
-            np.tile(np.arange(len(starts)), 2),
-            np.concatenate([starts, ends - read_bp]),
-            np.concatenate([ends - read_bp, starts]),
-            np.tile(read_bp, 2),
-            np.concatenate([ends - starts, starts - ends]),
-            np.concatenate([np.where(left_first, 99, 163), np.where(left_first, 147, 83)]),
-        ]
-    )
+    number, rights, size = np.arange(len(starts)) + 1, ends - read_bp, ends - starts
+    left = [number, starts, rights, read_bp, size, np.where(left_first, 99, 163)]
+    right = [number, rights, starts, read_bp, -size, np.where(left_first, 147, 83)]
+    table = np.hstack([left, right]).T
     table = table[np.argsort(table[:, 1], kind="stable")]
     qualities = array("B", [37] * design["read_bp"])
     with atomic(path) as temporary, pysam.AlignmentFile(str(temporary), "wb", header=header) as bam:
         read = pysam.AlignedSegment(bam.header)
         read.mapping_quality = 60
         for fragment, start, mate_start, bases, template_length, flag in table.tolist():
-            read.query_name = f"fragment{fragment + 1}"
+            read.query_name = f"fragment{fragment}"
             read.flag = flag
             read.reference_id = read.next_reference_id = start // length
             read.reference_start, read.next_reference_start = start % length, mate_start % length
@@ -404,31 +410,27 @@ def chromosome_names(design):
 
 def write_genome(genome, design, path):
     """Write the genome as FASTA, 60 bases a line, repeats in lower case."""
-    letters = np.frombuffer(b"ACGTN", dtype=np.uint8)[genome.codes] + 32 * genome.masked.astype(np.uint8)
+    letters = LETTERS[genome.codes] + 32 * genome.masked.astype(np.uint8)
     with atomic(path) as temporary, open(temporary, "w") as handle:
-        for name, bases in zip(chromosome_names(design), letters.reshape(design["chromosomes"], -1), strict=True):
+        for name, bases in zip(chromosome_names(design), np.split(letters, design["chromosomes"]), strict=True):
             text = bases.tobytes().decode()
             handle.write(f">{name}\n")
             handle.writelines(text[i : i + 60] + "\n" for i in range(0, len(text), 60))
-
-
-def write_table(table, design, path, columns, header):
-    """Write a table with flat start and end as a sorted TSV file with chromosomes."""
-    chromosome, start = np.divmod(table["start"].to_numpy(), design["chromosome_bp"])
-    names = np.array(chromosome_names(design), dtype=object)[chromosome]
-    table = table.assign(chrom=names, end=start + (table["end"] - table["start"]).to_numpy(), start=start)
-    with atomic(path) as temporary:
-        table[columns].sort_values(columns).to_csv(temporary, sep="\t", index=False, header=header)
-
-
-def write_regions(genome, design, cell_type, path):
-    write_table(genome.regions[genome.regions[cell_type]], design, path, ["chrom", "start", "end"], False)
 
 
 def write_truth(genome, design, path):
     """Write the bound sites, one row per site and cell type where it is bound."""
     parts = [genome.sites[genome.sites[name]].assign(cell_type=name) for name in design["cell_types"]]
     details = pd.DataFrame(design["tfs"]).reindex(columns=["tf", "jaspar_id", "partner_id", "spacing"])
-    details = details.astype({"spacing": "Int64"})
-    columns = ["chrom", "start", "end", "strand", "cell_type", "tf", "jaspar_id", "partner_id", "spacing"]
-    write_table(pd.concat(parts).merge(details, on="tf"), design, path, columns, True)
+    table = pd.concat(parts).merge(details.astype({"spacing": "Int64"}), on="tf")
+    columns = ["start", "end", "strand", "cell_type", "tf", "jaspar_id", "partner_id", "spacing"]
+    write_table(table[columns], design, path, header=True)
+
+
+def write_table(table, design, path, header):
+    """Write a table with flat start and end as TSV with chromosomes, sorted by place."""
+    chromosome, start = np.divmod(table["start"].to_numpy(), design["chromosome_bp"])
+    table = table.assign(start=start, end=start + (table["end"] - table["start"]).to_numpy())
+    table.insert(0, "chrom", np.array(chromosome_names(design), dtype=object)[chromosome])
+    with atomic(path) as temporary:
+        table.sort_values(list(table.columns)).to_csv(temporary, sep="\t", index=False, header=header)

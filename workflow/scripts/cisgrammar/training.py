@@ -8,15 +8,15 @@ import time
 import numpy as np
 import pandas as pd
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from sklearn.metrics import average_precision_score
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cisgrammar.layers import one_hot
 from cisgrammar.log import InputError
 from cisgrammar.model import both_strands, choose_device, score
-from cisgrammar.references import SPLITS
 from cisgrammar.sequences import read_sequences
+from cisgrammar.splits import SPLITS
 
 
 def set_up(device, threads, seed):

@@ -1,0 +1,188 @@
+"""Contributions and filters of networks whose motif is known."""
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from cisgrammar.dna import reverse_complement_codes
+from cisgrammar.interpretation import choose_windows, contributions, filter_matrices, write_contributions
+from cisgrammar.layers import one_hot
+from cisgrammar.log import InputError
+from cisgrammar.model import Network, score
+from tangermeme.ersatz import dinucleotide_shuffle
+
+MOTIF = "TGACTCAGC"
+SHAPE = {"filters": 8, "filter_bp": 11, "hidden": 6, "dropout": 0.3}
+
+
+def codes_of(sequence):
+    return np.array(["ACGTN".index(base) for base in sequence], dtype=np.uint8)
+
+
+def random_codes(n, bases, seed=0):
+    return np.random.default_rng(seed).integers(0, 4, (n, bases)).astype(np.uint8)
+
+
+def exact_network(motif=MOTIF, filters=1):
+    """A network whose first filter is 1 on the very motif and 0 on all else: logit of one strand 6 or -2."""
+    network = Network(filters=filters, filter_bp=len(motif), hidden=1, dropout=0.0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        network.filters[0] = one_hot(codes_of(motif))
+        network.trunk[0].bias.fill_(1 - len(motif))
+        network.trunk[1].weight.fill_(1)
+        network.trunk[6].weight[0, 0] = 2
+        network.head.weight.fill_(4)
+        network.head.bias.fill_(-2)
+    return network.eval()
+
+
+def busy_network(seed=0):
+    """A random network with batch-norm statistics, whose logits differ between sequences."""
+    torch.manual_seed(seed)
+    network = Network(**SHAPE)
+    with torch.no_grad():
+        network.trunk[1].running_mean.normal_(0, 0.3)
+        network.trunk[1].running_var.uniform_(0.2, 0.5)
+        network.trunk[6].weight.normal_(0, 1)
+        network.head.weight.normal_(0, 1)
+    return network.eval()
+
+
+def planted_codes():
+    """Five windows of 60 bp: the motif at 20, on the other strand at 30, then none."""
+    codes = random_codes(5, 60)
+    codes[0, 20:29] = codes_of(MOTIF)
+    codes[1, 30:39] = reverse_complement_codes(codes_of(MOTIF))
+    return codes
+
+
+def test_contributions_add_up():
+    network, codes = busy_network(), random_codes(6, 50, seed=1)
+    values, deltas = contributions(network, codes, n_shuffles=5, seed=3, largest_delta=1e-3)
+    assert (values.shape, values.dtype) == ((6, 4, 50), np.float32)
+    references = dinucleotide_shuffle(one_hot(codes), n=5, random_state=3)
+    shuffled = references.argmax(dim=2).numpy().astype(np.uint8).reshape(30, 50)
+    expected = score(network, codes)[:, 0] - score(network, shuffled)[:, 0].reshape(6, 5).mean(axis=1)
+    assert np.abs(expected).max() > 0.1
+    assert values.sum(axis=(1, 2)) == pytest.approx(expected, abs=1e-4)
+    assert deltas.shape == (6,)
+    assert deltas.max() < 1e-4
+
+
+def test_contributions_lie_on_the_observed_bases():
+    codes = random_codes(3, 40, seed=1)
+    values, _ = contributions(busy_network(), codes, 3, 0, 1e-3)
+    assert not values[one_hot(codes).numpy() == 0].any()
+
+
+def test_bases_without_influence_have_no_contribution():
+    values, _ = contributions(exact_network(), planted_codes(), n_shuffles=20, seed=0, largest_delta=1e-3)
+    places = values.sum(axis=1)
+    assert np.flatnonzero(places[0]).tolist() == list(range(20, 29))
+    assert np.flatnonzero(places[1]).tolist() == list(range(30, 39))
+    assert (places[0, 20:29] > 0).all()
+    # 2 with the motif on one strand, -2 without it in the shuffles: (6 - -2) / 2
+    assert values.sum(axis=(1, 2)) == pytest.approx([4, 4, 0, 0, 0], abs=1e-3)
+    assert not values[2:].any()
+
+
+def test_the_other_strand_mirrors():
+    """The shuffles of the other strand are other ones: totals agree, single bases nearly."""
+    codes = planted_codes()
+    values, _ = contributions(exact_network(), codes, 40, 0, 1e-3)
+    turned, _ = contributions(exact_network(), reverse_complement_codes(codes).copy(), 40, 0, 1e-3)
+    mirrored = turned[:, ::-1, ::-1]
+    assert values.sum(axis=(1, 2)) == pytest.approx(mirrored.sum(axis=(1, 2)), abs=1e-4)
+    assert np.array_equal(values != 0, mirrored != 0)
+    assert np.corrcoef(values[:2].ravel(), mirrored[:2].ravel())[0, 1] > 0.95
+
+
+def test_the_seed_decides():
+    network, codes = busy_network(), random_codes(4, 40, seed=2)
+    one, again, other = (contributions(network, codes, 3, seed, 1e-3)[0] for seed in (1, 1, 2))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_batches_have_the_same_sums():
+    """Each batch has shuffles of its own; what the shuffles do not touch is the same."""
+    whole, _ = contributions(exact_network(), planted_codes(), 20, 0, 1e-3)
+    parts, deltas = contributions(exact_network(), planted_codes(), 20, 0, 1e-3, batch_size=2)
+    assert deltas.shape == (5,)
+    assert parts.sum(axis=(1, 2)) == pytest.approx(whole.sum(axis=(1, 2)), abs=1e-4)
+
+
+def test_too_large_a_delta_stops():
+    with pytest.raises(InputError, match=r"miss up to \S+ of the logit in \d of 6 windows .*largest_delta: 0\)"):
+        contributions(busy_network(), random_codes(6, 50, seed=1), 5, 3, largest_delta=0)
+
+
+def test_choose_windows():
+    codes = random_codes(6, 60)
+    codes[[1, 3, 5], 20:29] = codes_of(MOTIF)
+    codes[5, 0] = 4
+    codes[3, 40:49] = reverse_complement_codes(codes_of(MOTIF))
+    data = {"codes": codes, "label": np.array([1, 1, 1, 1, 0, 1], dtype=np.uint8)}
+    network = exact_network()
+    rows, logits = choose_windows(network, data, 2)
+    assert rows.tolist() == [1, 3]
+    assert logits == pytest.approx([2, 6], abs=1e-3)
+    assert choose_windows(network, data, 100)[0].tolist() == [0, 1, 2, 3]
+    assert choose_windows(network, data, 1)[0].tolist() == [3]
+
+
+def test_no_window_to_choose():
+    codes = random_codes(2, 30)
+    codes[0, 5] = 4
+    with pytest.raises(InputError, match="no bound test window without unknown bases"):
+        choose_windows(exact_network(), {"codes": codes, "label": np.array([1, 0])}, 5)
+
+
+def test_filter_matrices_by_hand():
+    codes = random_codes(30, 60, seed=4)
+    codes[:4, 20:29] = codes_of(MOTIF)
+    codes[4:10, 3:12] = reverse_complement_codes(codes_of(MOTIF))
+    found = filter_matrices(exact_network(filters=3), codes)
+    # the other two filters are all zeros with a negative bias, so nothing excites them
+    assert [matrix["id"] for matrix in found] == ["filter_1"]
+    assert found[0]["n_sites"] == 10
+    assert found[0]["matrix"] == pytest.approx(10 * one_hot(codes_of(MOTIF)).numpy() + 0.01)
+
+
+def test_filter_matrices_knows_the_normalisation():
+    """A statistic that moves the activation below 0 silences the filter, one below the next best match lets others in."""
+    codes = random_codes(1, 60, seed=4)
+    codes[0, 20:29] = codes_of(MOTIF)
+    codes[0, 40:49] = codes_of("TGACTCAGA")
+    network = exact_network()
+    with torch.no_grad():
+        network.trunk[1].running_mean.fill_(1.5)
+    assert filter_matrices(network, codes) == []
+    with torch.no_grad():
+        network.trunk[1].running_mean.fill_(-2)  # 3 for the motif, 2 for one base less
+    found = filter_matrices(network, codes)[0]
+    assert found["n_sites"] == 2
+    assert found["matrix"][:, -1] == pytest.approx([1.01, 1.01, 0.01, 0.01])
+    assert filter_matrices(network, codes, threshold=0.8)[0]["n_sites"] == 1
+
+
+def test_contributions_are_written(tmp_path):
+    codes = random_codes(2, 30)
+    values = one_hot(codes).numpy() * 0.5
+    windows = pd.DataFrame({"chrom": ["chr1", "chr2"], "start": [10, 20], "end": [40, 50]})
+    arrays = {name: windows[name].to_numpy() for name in windows}
+    write_contributions(tmp_path / "out.h5", values, np.array([1e-6, 2e-6]), codes, arrays, np.array([1.5, -2.0]))
+    assert [path.name for path in tmp_path.iterdir()] == ["out.h5"]
+    with h5py.File(tmp_path / "out.h5") as store:
+        assert store["contributions"].dtype == np.float32
+        assert np.array_equal(store["contributions"][:], values)
+        assert np.array_equal(store["codes"][:], codes)
+        assert store["chrom"].asstr()[:].tolist() == ["chr1", "chr2"]
+        assert store["start"][:].tolist() == [10, 20]
+        assert store["end"][:].tolist() == [40, 50]
+        assert store["score"][:].tolist() == [1.5, -2.0]
+        assert store["delta"][:].tolist() == [1e-6, 2e-6]
+        assert store.attrs["unit"] == "logit"

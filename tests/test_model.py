@@ -1,0 +1,177 @@
+"""Networks: both strands, sequences of any length, saving and loading."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from cisgrammar.dna import reverse_complement_codes
+from cisgrammar.layers import one_hot
+from cisgrammar.model import Network, both_strands, choose_device, load_model, probability, save_model, score
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+SHAPE = {"filters": 8, "filter_bp": 11, "hidden": 6, "dropout": 0.3}
+MOTIF = "TGACTCAGC"
+
+
+def codes_of(sequence):
+    return np.array(["ACGTN".index(base) for base in sequence], dtype=np.uint8)
+
+
+def random_codes(n, bases, seed=0):
+    return np.random.default_rng(seed).integers(0, 4, (n, bases)).astype(np.uint8)
+
+
+def random_network(seed=0, tasks=1, **shape):
+    torch.manual_seed(seed)
+    return Network(**{**SHAPE, **shape}, tasks=tasks)
+
+
+def trained_network(steps=60):
+    """A network after some steps on windows of 60 bp, the first half of them with the motif in the middle."""
+    network, codes = random_network(seed=3), random_codes(200, 60, seed=3)
+    codes[:100, 25:34] = codes_of(MOTIF)
+    labels = torch.cat([torch.ones(100), torch.zeros(100)])
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.01)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        binary_cross_entropy_with_logits(both_strands(network, one_hot(codes))[:, 0], labels).backward()
+        optimizer.step()
+    return network.eval()
+
+
+def exact_network(motif=MOTIF):
+    """A network whose only filter is 1 on the very motif, and 0 on all else: logit of one strand 6 or -2."""
+    network = Network(filters=1, filter_bp=len(motif), hidden=1, dropout=0.0)
+    with torch.no_grad():
+        network.filters.copy_(one_hot(codes_of(motif)[None]))
+        network.trunk[0].bias.fill_(1 - len(motif))
+        network.trunk[6].weight.fill_(2)
+        network.trunk[6].bias.fill_(0)
+        network.head.weight.fill_(4)
+        network.head.bias.fill_(-2)
+    return network.eval()
+
+
+def pad(codes, before, after):
+    return np.pad(codes, ((0, 0), (before, after)), constant_values=4)
+
+
+def test_shapes():
+    network = random_network(tasks=3)
+    assert network(one_hot(random_codes(5, 40))).shape == (5, 3)
+    assert network.filters.shape == (8, 4, 11)
+    logits = score(network, random_codes(5, 40))
+    assert (logits.shape, logits.dtype) == ((5, 3), np.float32)
+
+
+@pytest.mark.parametrize("filter_bp", [11, 12])
+@pytest.mark.parametrize("bases", [1, 20, 21, 333])
+def test_any_length_of_sequence(filter_bp, bases):
+    assert np.isfinite(score(random_network(filter_bp=filter_bp), random_codes(2, bases))).all()
+
+
+@pytest.mark.parametrize("filter_bp", [11, 12])
+def test_both_strands_score_alike_in_a_random_network(filter_bp):
+    network, codes = random_network(filter_bp=filter_bp, tasks=2), random_codes(50, 61)
+    codes[:10, :7] = 4
+    assert np.abs(score(network, codes) - score(network, reverse_complement_codes(codes).copy())).max() <= 1e-5
+
+
+def test_both_strands_score_alike_in_a_trained_network():
+    network, codes = trained_network(), random_codes(50, 60, seed=8)
+    codes[:25, 10:19] = codes_of(MOTIF)
+    logits = score(network, codes)[:, 0]
+    assert logits[:25].mean() > logits[25:].mean() + 1
+    assert np.abs(logits - score(network, reverse_complement_codes(codes).copy())[:, 0]).max() <= 1e-5
+
+
+def test_score_of_a_network_worked_out_by_hand():
+    codes = random_codes(4, 60, seed=1)
+    codes[0, 20:29] = codes_of(MOTIF)
+    codes[1, 50:59] = reverse_complement_codes(codes_of(MOTIF))
+    codes[2, 5:14] = codes_of(MOTIF)
+    codes[2, 40:49] = reverse_complement_codes(codes_of(MOTIF))
+    assert score(exact_network(), codes)[:, 0] == pytest.approx([2, 2, 6, -2], abs=1e-3)
+
+
+def test_score_does_not_depend_on_batches_or_mode():
+    network, codes = random_network(), random_codes(23, 50)
+    network.train()
+    whole = score(network, codes)
+    assert not network.training
+    assert np.allclose(whole, score(network, codes, batch_size=4), atol=1e-6)
+    assert np.array_equal(whole, score(network, codes))
+
+
+@pytest.mark.parametrize("filter_bp", [11, 12])
+def test_unknown_bases_are_the_padding(filter_bp):
+    """Unknown bases at the ends only add places for a filter, and from half a filter on they add nothing new."""
+    network, codes = random_network(filter_bp=filter_bp).eval(), random_codes(30, 40)
+    enough = filter_bp // 2 + 1
+    with torch.inference_mode():
+        pooled = [network.trunk[:4](one_hot(pad(codes, n, n))).flatten(1) for n in (0, enough, 40)]
+    assert (pooled[1] >= pooled[0] - 1e-6).all()
+    assert (pooled[1] > pooled[0] + 1e-3).any()
+    assert torch.allclose(pooled[1], pooled[2], atol=1e-6)
+    expected = score(network, pad(codes, enough, enough))
+    assert np.allclose(expected, score(network, pad(codes, 40, 60)), atol=1e-5)
+    assert np.allclose(expected, score(network, pad(codes, enough, 200)), atol=1e-5)
+
+
+def test_padding_changes_nothing_where_the_best_match_lies_inside():
+    network, codes = exact_network(), random_codes(3, 40, seed=2)
+    codes[0, :9] = codes_of(MOTIF)
+    codes[1, -9:] = reverse_complement_codes(codes_of(MOTIF))
+    expected = score(network, codes)
+    assert expected[:, 0] == pytest.approx([2, 2, -2], abs=1e-3)
+    for before, after in ((1, 0), (0, 3), (7, 7), (60, 41)):
+        assert np.allclose(score(network, pad(codes, before, after)), expected, atol=1e-6)
+
+
+def test_all_unknown_sequences_score_alike():
+    logits = score(random_network(), np.full((2, 30), 4, dtype=np.uint8))
+    assert np.isfinite(logits).all()
+    assert logits[0] == logits[1] == pytest.approx(score(random_network(), np.full((1, 90), 4, np.uint8))[0], abs=1e-6)
+
+
+def test_probability_by_hand():
+    assert probability([0, np.log(3), -np.log(3)]) == pytest.approx([0.5, 0.75, 0.25])
+    assert probability(np.float32(-50)) == pytest.approx(np.exp(-50))
+
+
+def test_save_and_load_round_trip(tmp_path):
+    network, codes = trained_network(), random_codes(20, 60)
+    weights, settings = tmp_path / "model.safetensors", tmp_path / "model.json"
+    save_model(network, {"network": SHAPE, "tf": "CTCF"}, weights, settings)
+    loaded, description = load_model(weights, settings)
+    assert np.array_equal(score(loaded, codes), score(network, codes))
+    assert not loaded.training
+    # convolution 8 x 4 x 11 + 8, normalisation 8 + 8, hidden layer 8 x 6 + 6, head 6 + 1
+    assert description == {"network": SHAPE, "tf": "CTCF", "n_parameters": 360 + 16 + 54 + 7}
+
+
+def test_saved_files_are_safetensors_and_json_only(tmp_path):
+    save_model(random_network(), {"network": SHAPE}, tmp_path / "model.safetensors", tmp_path / "model.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
+    content = (tmp_path / "model.safetensors").read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    assert header["head.weight"]["shape"] == [1, 6]
+    assert json.loads((tmp_path / "model.json").read_text())["network"] == SHAPE
+
+
+def test_weights_of_another_shape_are_refused(tmp_path):
+    save_model(random_network(), {"network": {**SHAPE, "filters": 9}}, tmp_path / "weights", tmp_path / "settings")
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        load_model(tmp_path / "weights", tmp_path / "settings")
+
+
+def test_choose_device():
+    assert choose_device("cpu") == "cpu"
+    assert choose_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_an_error():
+    with pytest.raises(RuntimeError, match=r"device: cuda is set, but torch .* sees no GPU"):
+        choose_device("cuda")

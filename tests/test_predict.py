@@ -1,0 +1,174 @@
+"""Sequences of a user: FASTA and BED, 20 bp and longer than the window."""
+
+import gzip
+
+import numpy as np
+import pytest
+import torch
+from cisgrammar.log import InputError
+from cisgrammar.model import Network, probability, score
+from cisgrammar.predict import is_fasta, read_fasta, read_regions, score_sequences
+
+WINDOW_BP = 60
+LENGTHS = [20, 21, WINDOW_BP - 1, WINDOW_BP, WINDOW_BP + 1, 5 * WINDOW_BP]
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A random network whose logits differ between sequences."""
+    torch.manual_seed(0)
+    network = Network(filters=8, filter_bp=11, hidden=6, dropout=0.3)
+    with torch.no_grad():
+        network.trunk[6].weight.normal_()
+        network.head.weight.normal_()
+    return network.eval()
+
+
+def sequences(lengths, seed=0):
+    rng = np.random.default_rng(seed)
+    return ["".join(rng.choice(list("ACGT"), n)) for n in lengths]
+
+
+def codes_of(sequence):
+    return np.array(["ACGTN".index(base) for base in sequence], dtype=np.uint8)
+
+
+def test_fasta_of_all_lengths(tmp_path, network):
+    path = tmp_path / "in.fa"
+    written = sequences(LENGTHS)
+    path.write_text("".join(f">seq{len(s)} some words\n{s}\n" for s in written))
+    assert is_fasta(path)
+    ids, codes = read_fasta(path)
+    assert ids == [f"seq{n}" for n in LENGTHS]
+    assert [len(code) for code in codes] == LENGTHS
+    found = score_sequences(network, codes, WINDOW_BP)
+    assert found.shape == (len(LENGTHS),)
+    assert ((found > 0) & (found < 1)).all()
+    # each record alone has the score it has among the others
+    alone = [score_sequences(network, [code], WINDOW_BP)[0] for code in codes]
+    assert found == pytest.approx(np.array(alone), abs=1e-6)
+
+
+def test_fasta_by_hand(tmp_path):
+    path = tmp_path / "in.fa.gz"
+    with gzip.open(path, "wt") as handle:
+        handle.write(">one first record\nACGTacgtNR\r\nAAAAACCCCC\n\n>\n" + "G" * 25 + "\n")
+    assert is_fasta(path)
+    ids, codes = read_fasta(path)
+    assert ids == ["one", "record_2"]
+    assert codes[0].tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 4, 4, *[0] * 5, *[1] * 5]
+    assert codes[1].tolist() == [2] * 25
+
+
+@pytest.mark.parametrize("length", [0, 1, 19])
+def test_a_short_record_is_named(tmp_path, length):
+    path = tmp_path / "in.fa"
+    path.write_text(f">long\n{'A' * 20}\n>stub\n{'A' * length}\n")
+    with pytest.raises(InputError, match=rf"in\.fa: stub has {length} bp, fewer than 20"):
+        read_fasta(path)
+
+
+def test_a_file_without_records_is_refused(tmp_path):
+    path = tmp_path / "in.fa"
+    path.write_text("")
+    assert not is_fasta(path)
+    with pytest.raises(InputError, match="no sequence"):
+        read_fasta(path)
+
+
+def test_a_window_gets_its_own_score(network):
+    codes = codes_of(sequences([WINDOW_BP])[0])
+    expected = probability(score(network, codes[None])[:, 0])
+    assert score_sequences(network, [codes], WINDOW_BP) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("length", "before"), [(20, 20), (21, 19), (58, 1)])
+def test_a_short_sequence_stands_in_the_middle(network, length, before):
+    codes = codes_of(sequences([length])[0])
+    padded = np.concatenate([np.full(before, 4), codes, np.full(WINDOW_BP - length - before, 4)]).astype(np.uint8)
+    expected = probability(score(network, padded[None])[:, 0])
+    assert score_sequences(network, [codes], WINDOW_BP) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("length", "starts"),
+    [
+        (WINDOW_BP + 1, [0, 1]),
+        (WINDOW_BP + 30, [0, 30]),
+        (5 * WINDOW_BP, [0, 30, 60, 90, 120, 150, 180, 210, 240]),
+    ],
+)
+def test_a_long_sequence_gets_its_best_window(network, length, starts):
+    codes = codes_of(sequences([length], seed=length)[0])
+    windows = np.array([codes[start : start + WINDOW_BP] for start in starts])
+    expected = probability(score(network, windows)[:, 0].max())
+    assert score_sequences(network, [codes], WINDOW_BP) == pytest.approx([expected])
+
+
+def test_the_end_of_a_long_sequence_counts(network):
+    codes = codes_of(sequences([WINDOW_BP + 31], seed=1)[0])
+    logits = score(network, np.lib.stride_tricks.sliding_window_view(codes, WINDOW_BP).copy())[:, 0]
+    found = score_sequences(network, [codes], WINDOW_BP)[0]
+    assert probability(logits[[0, 30, 31]].max()) - 1e-6 <= found <= probability(logits.max()) + 1e-6
+
+
+@pytest.mark.parametrize("length", [20, 21, 59, 60, 61, 75, 91, 300, 317])
+def test_both_strands_score_alike(network, length):
+    codes = [codes_of(s) for s in sequences([length] * 100, seed=length)]
+    turned = [(3 - code)[::-1].copy() for code in codes]
+    found = score_sequences(network, codes, WINDOW_BP)
+    assert np.abs(found - score_sequences(network, turned, WINDOW_BP)).max() <= 1e-5
+
+
+def test_unknown_bases_alone_get_a_score(network):
+    assert np.isfinite(score_sequences(network, [np.full(20, 4, dtype=np.uint8)], WINDOW_BP)).all()
+
+
+@pytest.fixture
+def genome(tmp_path):
+    path = tmp_path / "genome.fa"
+    path.write_text(">chr1\n" + "ACGTN" * 20 + "\n>chr2\n" + "G" * 40 + "\n")
+    return path
+
+
+LENGTHS_BP = {"chr1": 100, "chr2": 40}
+
+
+def test_bed_without_names(tmp_path, genome, network):
+    path = tmp_path / "in.bed"
+    path.write_text("# regions\nchr1\t10\t35\nchr2\t0\t40\n")
+    assert not is_fasta(path)
+    ids, codes = read_regions(path, genome, LENGTHS_BP)
+    assert ids == ["chr1:10-35", "chr2:0-40"]
+    assert codes[0].tolist() == [0, 1, 2, 3, 4] * 5
+    assert codes[1].tolist() == [2] * 40
+    assert score_sequences(network, codes, WINDOW_BP).shape == (2,)
+
+
+def test_bed_with_names(tmp_path, genome):
+    path = tmp_path / "in.bed"
+    path.write_text("chr1\t10\t35\tpromoter\nchr2\t0\t40\t.\n")
+    assert read_regions(path, genome, LENGTHS_BP)[0] == ["promoter", "chr2:0-40"]
+
+
+@pytest.mark.parametrize("row", ["chr3\t0\t30", "chr2\t20\t41"])
+def test_a_region_outside_the_genome_is_refused(tmp_path, genome, row):
+    path = tmp_path / "in.bed"
+    path.write_text(f"chr1\t0\t30\n{row}\n")
+    place = "{}:{}-{}".format(*row.split())
+    with pytest.raises(InputError, match=f"1 regions lie outside the genome, first {place}"):
+        read_regions(path, genome, LENGTHS_BP)
+
+
+def test_a_short_region_is_named(tmp_path, genome):
+    path = tmp_path / "in.bed"
+    path.write_text("chr1\t0\t30\nchr1\t40\t59\n")
+    with pytest.raises(InputError, match=r"in\.bed: chr1:40-59 has 19 bp, fewer than 20"):
+        read_regions(path, genome, LENGTHS_BP)
+
+
+def test_an_empty_bed_is_refused(tmp_path, genome):
+    path = tmp_path / "in.bed"
+    path.write_text("# nothing\n")
+    with pytest.raises(InputError, match="no sequence"):
+        read_regions(path, genome, LENGTHS_BP)

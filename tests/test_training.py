@@ -1,0 +1,323 @@
+"""Training: what is drawn, what is learned from a planted motif, and what stays bit for bit as it is."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from cisgrammar.log import InputError
+from cisgrammar.model import Network, probability, score
+from cisgrammar.sequences import write_sequences
+from cisgrammar.training import (
+    describe,
+    draw_epoch,
+    draw_windows,
+    fit,
+    join_tasks,
+    log_prior_shift,
+    network_settings,
+    read_task,
+    set_up,
+    validate,
+)
+
+MOTIF = np.array(["ACGT".index(base) for base in "TGACTCAGC"], dtype=np.uint8)
+SHAPE = {"filters": 16, "filter_bp": 11, "hidden": 16, "dropout": 0.1}
+FLANK_BP, WINDOW_BP = 5, 60
+SETTINGS = {
+    "batch_size": 32,
+    "learning_rate": 0.01,
+    "weight_decay": 1e-4,
+    "epochs": 8,
+    "patience": 8,
+    "negatives_per_positive": 2,
+}
+COLUMNS = ["phase", "epoch", "train_loss", "validation_loss", "validation_auprc", "learning_rate", "kept"]
+
+
+def planted(n_positives, n_negatives, rng, flank_bp=FLANK_BP, task=0):
+    """Random windows; the positives hold the motif on either strand, in the core that no shift cuts."""
+    n = n_positives + n_negatives
+    codes = rng.integers(0, 4, (n, WINDOW_BP + 2 * flank_bp)).astype(np.uint8)
+    for row in range(n_positives):
+        at = rng.integers(2 * flank_bp, WINDOW_BP - len(MOTIF))
+        codes[row, at : at + len(MOTIF)] = MOTIF if rng.random() < 0.5 else 3 - MOTIF[::-1]
+    return {
+        "codes": codes,
+        "label": np.repeat([1, 0], [n_positives, n_negatives]).astype(np.uint8),
+        "weight": np.ones(n, dtype=np.float32),
+        "task": np.full(n, task),
+        "window_bp": WINDOW_BP,
+        "flank_bp": flank_bp,
+    }
+
+
+@pytest.fixture(scope="module")
+def windows():
+    rng = np.random.default_rng(11)
+    return planted(150, 600, rng), planted(60, 240, rng, flank_bp=0)
+
+
+def run(windows, seed, **settings):
+    fabric = set_up("cpu", 1, seed)
+    network = Network(**SHAPE)
+    history = fit(network, *windows, {**SETTINGS, **settings}, fabric, np.random.default_rng(seed), "train")
+    return network, history
+
+
+@pytest.fixture(scope="module")
+def trained(windows):
+    return run(windows, seed=1)
+
+
+def copy_state(module):
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def equal_states(one, other):
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_draw_epoch_counts():
+    # 3 positives and 9 negatives of task 0, 2 positives and 2 negatives of task 1
+    labels, tasks = np.repeat([1, 0, 1, 0], [3, 9, 2, 2]), np.repeat([0, 1], [12, 4])
+    rows = draw_epoch(labels, tasks, 1.5, np.random.default_rng(0))
+    assert len(rows) == len(set(rows)) == 3 + 5 + 2 + 2  # ceil(4.5) negatives of task 0, all there are of task 1
+    assert np.sum((tasks[rows] == 0) & (labels[rows] == 0)) == 5
+    assert set(np.flatnonzero(labels == 1)) <= set(rows)
+
+
+def test_draw_epoch_draws_anew_and_in_random_order():
+    labels, tasks = np.repeat([1, 0], [10, 100]), np.zeros(110, dtype=int)
+    rng = np.random.default_rng(0)
+    first, second = draw_epoch(labels, tasks, 1, rng), draw_epoch(labels, tasks, 1, rng)
+    assert set(first) != set(second)
+    assert list(first) != sorted(first)
+    assert list(draw_epoch(labels, tasks, 1, np.random.default_rng(0))) == list(first)
+
+
+def test_draw_windows_shifts_within_the_flanks():
+    data = {"codes": np.array([[0, 1, 2, 3], [3, 3, 3, 3]], dtype=np.uint8), "window_bp": 2, "flank_bp": 1}
+    rows = np.repeat([0, 1], [60, 1])
+    drawn = draw_windows(data, rows, np.random.default_rng(0))
+    assert drawn.shape == (61, 2)
+    assert {tuple(window) for window in drawn[:60].tolist()} == {(0, 1), (1, 2), (2, 3)}
+    assert drawn[60].tolist() == [3, 3]
+
+
+def test_draw_windows_without_flanks():
+    data = {"codes": np.array([[0, 1, 2]], dtype=np.uint8), "window_bp": 3, "flank_bp": 0}
+    assert draw_windows(data, np.array([0, 0]), np.random.default_rng(0)).tolist() == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_log_prior_shift_by_hand():
+    # task 0: 2 positives, 10 negatives, 4 drawn; task 1: 3 positives, 5 negatives, all drawn
+    labels, tasks = np.repeat([1, 0, 1, 0], [2, 10, 3, 5]), np.repeat([0, 1], [12, 8])
+    shift = log_prior_shift(labels, tasks, 2)
+    assert shift.dtype == torch.float32
+    assert shift.tolist() == pytest.approx([np.log(10 / 4), 0])
+    assert log_prior_shift(labels, tasks, 0.7).tolist() == pytest.approx([np.log(10 / 2), np.log(5 / 3)])
+
+
+def test_validate_by_hand():
+    class Logits(torch.nn.Module):
+        """Logit 2 for windows that begin with A, else -2; 7 in the head that is not theirs."""
+
+        def __init__(self):
+            super().__init__()
+            self.unused = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, sequences):
+            logit = 4 * sequences[:, 0, 0] - 2
+            return torch.stack([logit, torch.full_like(logit, 7)], dim=1)
+
+    codes = np.array([[0, 3], [0, 3], [1, 2], [1, 2]], dtype=np.uint8)  # palindromes alone, AT and CG
+    loss, auprc = validate(Logits(), {"codes": codes, "label": np.array([1, 0, 0, 1])}, np.zeros(4, dtype=int))
+    assert loss == pytest.approx((2 * np.log1p(np.exp(-2)) + 2 * np.log1p(np.exp(2))) / 4)
+    assert auprc == pytest.approx(0.5 * 1 / 2 + 0.5 * 2 / 4)
+
+
+def test_a_planted_motif_is_learned(trained, windows):
+    network, history = trained
+    assert history["validation_auprc"].max() > 0.9
+    assert validate(network, windows[1], windows[1]["task"])[1] == pytest.approx(history["validation_auprc"].max())
+    assert not network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_history(trained):
+    _, history = trained
+    assert list(history.columns) == COLUMNS
+    assert history["epoch"].tolist() == list(range(len(history)))
+    assert np.isnan(history["train_loss"][0]) and history["train_loss"][1:].notna().all()
+    assert history["kept"].sum() == 1
+    assert history["kept"].idxmax() == history["validation_auprc"].idxmax()
+    assert set(history["phase"]) == {"train"}
+    # the one-cycle rate starts at 1/25 of the largest and ends near 0
+    assert history["learning_rate"][0] == pytest.approx(SETTINGS["learning_rate"] / 25)
+    assert 0 < history["learning_rate"].iloc[-1] < 1e-5
+    assert history["learning_rate"].max() <= SETTINGS["learning_rate"]
+
+
+def test_same_seed_same_bits_other_seed_other_bits(windows):
+    one, again, other = (run(windows, seed, epochs=2) for seed in (5, 5, 6))
+    assert equal_states(one[0].state_dict(), again[0].state_dict())
+    pd.testing.assert_frame_equal(one[1], again[1], check_exact=True)
+    assert not torch.equal(one[0].filters, other[0].filters)
+
+
+def test_probabilities_hold_for_all_windows():
+    """Of 10 negatives per positive one is drawn, and yet the mean probability is the share of positives, 1 in 11."""
+    rng = np.random.default_rng(3)
+    train = planted(150, 1500, rng)
+    validation = planted(100, 1000, rng, flank_bp=0)
+    network, _ = run((train, validation), seed=2, negatives_per_positive=1, epochs=6)
+    mean = probability(score(network, validation["codes"])[:, 0]).mean()
+    assert 0.6 / 11 < mean < 1.6 / 11
+
+
+def test_only_the_given_parameters_change(trained, windows):
+    network = Network(**SHAPE)
+    network.load_state_dict(trained[0].state_dict())
+    torch.nn.init.zeros_(network.head.weight)
+    before = copy_state(network)
+    fabric = set_up("cpu", 1, 0)
+    history = fit(
+        network,
+        *windows,
+        {**SETTINGS, "epochs": 2},
+        fabric,
+        np.random.default_rng(0),
+        "head",
+        network.head.parameters(),
+    )
+    after = network.state_dict()
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed == {"head.weight", "head.bias"}
+    assert history["kept"].idxmax() > 0
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_batch_norm_learns_when_all_is_fitted(trained):
+    state = trained[0].state_dict()
+    assert state["trunk.1.running_mean"].any()
+    assert state["trunk.1.num_batches_tracked"] > 0
+
+
+def test_starting_weights_compete(trained, windows):
+    network = Network(**SHAPE)
+    network.load_state_dict(trained[0].state_dict())
+    before = copy_state(network)
+    settings = {**SETTINGS, "learning_rate": 3.0, "epochs": 2}
+    history = fit(network, *windows, settings, set_up("cpu", 1, 0), np.random.default_rng(0), "all")
+    assert history["kept"].tolist()[0] == 1
+    assert history["validation_auprc"][1:].max() < history["validation_auprc"][0]
+    assert equal_states(before, network.state_dict())
+
+
+def test_patience(windows):
+    """At a learning rate of nearly 0 nothing gets better, and training stops."""
+    _, history = run(
+        windows, seed=1, learning_rate=1e-20, weight_decay=0, patience=2, epochs=50, negatives_per_positive=1
+    )
+    assert len(history) < 20
+    waited = len(history) - 1 - history["kept"].idxmax()
+    assert waited == 2
+
+
+@pytest.mark.parametrize("learning_rate", [1e30, float("inf")])
+def test_loss_that_is_no_number(trained, windows, learning_rate):
+    network = Network(**SHAPE)
+    network.load_state_dict(trained[0].state_dict())
+    before = copy_state(network)
+    settings = {**SETTINGS, "learning_rate": learning_rate}
+    with pytest.raises(InputError, match="not a number in epoch 1 of phase all at learning rate"):
+        fit(network, *windows, settings, set_up("cpu", 1, 0), np.random.default_rng(0), "all")
+    assert equal_states(before, network.state_dict())
+
+
+def test_heads_learn_their_own_task():
+    """Two tasks with opposite labels on the same windows: each head ranks its own way."""
+    rng = np.random.default_rng(4)
+
+    def both(n_positives, n_negatives, flank_bp):
+        one = planted(n_positives, n_negatives, rng, flank_bp)
+        parts = {name: np.concatenate([one[name]] * 2) for name in ("codes", "weight")}
+        label = np.concatenate([one["label"], 1 - one["label"]])
+        return {**one, **parts, "label": label, "task": np.repeat([0, 1], len(one["label"]))}
+
+    train, validation = both(150, 150, FLANK_BP), both(60, 60, 0)
+    network = Network(**SHAPE, tasks=2)
+    history = fit(network, train, validation, SETTINGS, set_up("cpu", 1, 1), np.random.default_rng(1), "train")
+    assert history["validation_auprc"].max() > 0.9
+    logits = score(network, validation["codes"][:120])
+    assert np.corrcoef(logits.T)[0, 1] < -0.5
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_stops_training():
+    with pytest.raises(InputError, match="device: cuda is set"):
+        set_up("cuda", 1, 0)
+
+
+def test_set_up():
+    fabric = set_up("cpu", 1, 4)
+    first = torch.rand(3)
+    assert fabric.device.type == "cpu"
+    assert torch.get_num_threads() == 1
+    set_up("cpu", 1, 4)
+    assert torch.equal(first, torch.rand(3))
+
+
+def test_network_settings_build_a_network():
+    settings = network_settings({**SETTINGS, **SHAPE})
+    assert settings == SHAPE
+    assert Network(**settings).filters.shape == (16, 4, 11)
+
+
+def test_describe():
+    splits = pd.DataFrame(
+        {"chrom": ["chr2", "chr1", "chr3", "chrM"], "split": ["train", "train", "validation", "ignored"]}
+    )
+    found = describe(SHAPE, {"window_bp": 60}, splits, tf="CTCF")
+    assert found["chromosomes"] == {"train": ["chr1", "chr2"], "validation": ["chr3"], "test": []}
+    assert (found["network"], found["window_bp"], found["tf"]) == (SHAPE, 60, "CTCF")
+    assert found["receptive_field_bp"] == 11
+
+
+def write_example(path, genome, starts, width_bp):
+    """Windows of one chromosome, of which the first is bound."""
+    table = pd.DataFrame({"chrom": "chr1", "start": starts, "name": "train"})
+    table["end"] = table["start"] + width_bp
+    write_sequences(table[:1], table[1:], genome, 2, path)
+    return path
+
+
+def test_tasks_are_joined_in_order(tmp_path):
+    genome = tmp_path / "genome.fa"
+    genome.write_text(">chr1\n" + "ACGTACGGTT" * 10 + "\n")
+    one = write_example(tmp_path / "one.h5", genome, [10, 30, 50], 10)
+    two = write_example(tmp_path / "two.h5", genome, [0, 40], 10)
+    joined = join_tasks([one, two], "train", flank=True)
+    assert joined["task"].tolist() == [0, 0, 0, 1, 1]
+    assert joined["label"].tolist() == [1, 0, 0, 1, 0]
+    assert joined["codes"].shape == (5, 14)
+    assert joined["codes"][3, :4].tolist() == [4, 4, 0, 1]
+    assert (joined["window_bp"], joined["flank_bp"]) == (10, 2)
+    assert join_tasks([one, two], "train")["codes"].shape == (5, 10)
+    assert read_task(two, "train", task=3)["task"].tolist() == [3, 3]
+
+
+def test_tasks_of_different_width_are_refused(tmp_path):
+    genome = tmp_path / "genome.fa"
+    genome.write_text(">chr1\n" + "ACGTACGGTT" * 10 + "\n")
+    paths = [write_example(tmp_path / f"{width}.h5", genome, [10, 50], width) for width in (10, 12)]
+    with pytest.raises(InputError, match=r"windows differ in width among .*10\.h5, .*12\.h5"):
+        join_tasks(paths, "train")
+
+
+def test_a_split_without_windows_is_refused(tmp_path):
+    genome = tmp_path / "genome.fa"
+    genome.write_text(">chr1\n" + "ACGTACGGTT" * 10 + "\n")
+    path = write_example(tmp_path / "one.h5", genome, [10, 50], 10)
+    with pytest.raises(InputError, match=r"one\.h5: no window of the validation chromosomes"):
+        read_task(path, "validation")

@@ -1,0 +1,120 @@
+"""Transfer: no leak of chromosomes, the trunk is copied, and stays frozen in the first phase."""
+
+import numpy as np
+import pytest
+import torch
+from cisgrammar import transfer
+from cisgrammar.log import InputError
+from cisgrammar.model import Network
+from cisgrammar.training import fit, set_up
+from cisgrammar.transfer import check_chromosomes, fine_tune, take_trunk
+
+SHAPE = {"filters": 12, "filter_bp": 9, "hidden": 8, "dropout": 0.2}
+SETTINGS = {
+    "batch_size": 32,
+    "learning_rate": 0.01,
+    "weight_decay": 1e-4,
+    "epochs": 2,
+    "patience": 5,
+    "negatives_per_positive": 2,
+}
+MOTIF = np.array(["ACGT".index(base) for base in "TGACTCAGC"], dtype=np.uint8)
+TARGET = {"train": ["chr1"], "validation": ["chr2"], "test": ["chr3", "chr4"]}
+
+
+def planted(n_positives, n_negatives, seed):
+    rng, n = np.random.default_rng(seed), n_positives + n_negatives
+    codes = rng.integers(0, 4, (n, 50)).astype(np.uint8)
+    codes[:n_positives, 20:29] = MOTIF
+    return {
+        "codes": codes,
+        "label": np.repeat([1, 0], [n_positives, n_negatives]).astype(np.uint8),
+        "weight": np.ones(n, dtype=np.float32),
+        "task": np.zeros(n, dtype=int),
+        "window_bp": 50,
+        "flank_bp": 0,
+    }
+
+
+def copy_state(module):
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def equal_states(one, other):
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.fixture
+def pretrained():
+    torch.manual_seed(0)
+    network = Network(**SHAPE, tasks=3)
+    network.trunk[1].running_mean.normal_()
+    return network.eval()
+
+
+def test_no_leak_passes():
+    check_chromosomes({"chromosomes": {"train": ["chr1", "chr5"]}}, TARGET)
+    check_chromosomes({"chromosomes": {"train": []}}, TARGET)
+    check_chromosomes({"chromosomes": {"train": ["chr1"], "validation": ["chr2"], "test": ["chr3"]}}, TARGET)
+
+
+@pytest.mark.parametrize(
+    ("seen", "message"),
+    [
+        (["chr1", "chr2"], "trained on chr2, validation chromosomes of the target"),
+        (["chr4", "chr1", "chr3"], "trained on chr3, chr4, test chromosomes of the target"),
+    ],
+)
+def test_a_leak_stops(seen, message):
+    with pytest.raises(InputError, match=message):
+        check_chromosomes({"chromosomes": {"train": seen}}, TARGET)
+
+
+def test_the_trunk_is_copied_and_the_head_is_new(pretrained):
+    network = take_trunk(pretrained, SHAPE)
+    assert equal_states(pretrained.trunk.state_dict(), network.trunk.state_dict())
+    assert network.head.weight.shape == (1, 8)
+    with torch.no_grad():
+        network.filters.zero_()
+    assert pretrained.filters.any()
+
+
+def test_phases(pretrained, monkeypatch):
+    """The trunk is bit for bit the same until the second phase, and all weights change in it."""
+    states = []
+
+    def watched(network, *arguments):
+        states.append(copy_state(network))
+        history = fit(network, *arguments)
+        states.append(copy_state(network))
+        return history
+
+    monkeypatch.setattr(transfer, "fit", watched)
+    fabric = set_up("cpu", 1, 7)
+    network = take_trunk(pretrained, SHAPE)
+    history = fine_tune(
+        network, planted(80, 160, 1), planted(40, 80, 2), SETTINGS, 3, 0.5, fabric, np.random.default_rng(7)
+    )
+
+    assert history["phase"].tolist() == ["head"] * 4 + ["all"] * 3
+    assert history["epoch"].tolist() == [0, 1, 2, 3, 0, 1, 2]
+    assert history.groupby("phase")["kept"].sum().tolist() == [1, 1]
+    assert history["learning_rate"][0] == pytest.approx(0.01 / 25)
+    assert history["learning_rate"][4] == pytest.approx(0.5 * 0.01 / 25)
+
+    start, after_head, before_all, end = states
+    assert {name for name in start if not torch.equal(start[name], after_head[name])} == {"head.weight", "head.bias"}
+    assert equal_states(after_head, before_all)
+    assert equal_states(end, network.state_dict())
+    assert not torch.equal(start["trunk.0.weight"], end["trunk.0.weight"])
+    assert not torch.equal(start["trunk.1.running_mean"], end["trunk.1.running_mean"])
+
+
+def test_the_second_phase_never_makes_it_worse(pretrained):
+    network = take_trunk(pretrained, SHAPE)
+    arguments = planted(60, 120, 3), planted(40, 80, 4), SETTINGS
+    history = fine_tune(network, *arguments, 2, 500, set_up("cpu", 1, 7), np.random.default_rng(7))
+    best = history.groupby("phase")["validation_auprc"].max()
+    kept = history[history["kept"] == 1].set_index("phase")["validation_auprc"]
+    assert best.to_dict() == kept.to_dict()
+    assert best["all"] >= best["head"]

@@ -1,0 +1,333 @@
+"""The workflow as a user runs it: one demo run, shared, and what Snakemake plans or refuses after changes."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pysam
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "config" / "demo.yaml"
+EXPERIMENTS = [(cell_type, tf) for cell_type in ("erythroid", "myeloid") for tf in ("CTCF", "GATA1", "SPI1")]
+PLANTED = {"CTCF": "MA0139.2", "GATA1": "MA0035.5", "SPI1": "MA0080.7"}
+
+
+def snakemake(folder, *arguments, config=None, configfile=DEMO, timeout=1500):
+    """Run Snakemake from the repository with the run's folder `folder`; config: further settings as a dict."""
+    files = [str(configfile)]
+    if config is not None:
+        extra = Path(folder).with_suffix(".yaml")
+        extra.write_text(yaml.safe_dump(config))
+        files.append(str(extra))
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--cores",
+            "2",
+            "--configfile",
+            *files,
+            "--directory",
+            str(folder),
+            *arguments,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def said(done):
+    return done.stdout + done.stderr
+
+
+def planned(done):
+    """Jobs of a dry run: dict from rule to number."""
+    assert done.returncode == 0, said(done)
+    return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", said(done), re.M) if name != "total"}
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """Folder of a finished run of the demo, with two entries of `predict`."""
+    folder = tmp_path_factory.mktemp("runs") / "demo"
+    sequences = folder.with_name("sequences.fa")
+    sequences.write_text(">short\n" + "ACGTTGCAAC" * 2 + "\n>long\n" + "GATTACAGCC" * 90 + "\n")
+    regions = folder.with_name("regions.bed")
+    regions.write_text("sim1\t50000\t50200\tplace\nsim2\t60000\t61000\t.\n")
+    config = {"predict": [{"name": "fasta", "file": str(sequences)}, {"name": "bed", "file": str(regions)}]}
+    done = snakemake(folder, config=config)
+    assert done.returncode == 0, said(done)[-4000:]
+    return folder
+
+
+@pytest.fixture()
+def again(demo):
+    """Ask for the demo's folder again, with its own settings and what a test adds."""
+    config = yaml.safe_load(demo.with_suffix(".yaml").read_text())
+
+    def run(*arguments, **more):
+        changed = demo.with_name("changed.yaml")
+        changed.write_text(yaml.safe_dump({**config, **more}))
+        files = [str(DEMO), str(changed)]
+        return subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "snakemake",
+                "--cores",
+                "2",
+                "--configfile",
+                *files,
+                "--directory",
+                str(demo),
+                *arguments,
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    return run
+
+
+def test_every_network_beats_both_baselines(demo):
+    summary = pd.read_csv(demo / "results/summary.tsv", sep="\t")
+    assert list(summary.columns) == [
+        *("cell_type", "tf", "model", "negatives", "n_pos", "n_neg", "prevalence"),
+        *("auroc", "auroc_low", "auroc_high", "auprc", "auprc_low", "auprc_high"),
+    ]
+    assert set(zip(summary["cell_type"], summary["tf"], strict=True)) == set(EXPERIMENTS)
+    for _, rows in summary.groupby(["cell_type", "tf"]):
+        rows = rows.set_index("model")
+        assert set(rows.index) == {"cnn", "transfer", "pwm", "gc"}
+        assert rows.loc["cnn", "auprc"] > rows.loc[["pwm", "gc"], "auprc"].max()
+        assert ((rows["auprc_low"] <= rows["auprc"]) & (rows["auprc"] <= rows["auprc_high"])).all()
+        assert rows["prevalence"].between(0.08, 0.1).all()
+
+
+@pytest.mark.parametrize(("cell_type", "tf"), EXPERIMENTS)
+def test_best_motif_is_the_planted_one(demo, cell_type, tf):
+    matches = pd.read_csv(demo / f"results/motifs/{cell_type}/{tf}/matches.tsv", sep="\t")
+    assert list(matches.columns) == ["motif", "n_sites", "jaspar_id", "jaspar_name", "p", "q", "offset", "strand"]
+    known = pd.read_csv(demo / "resources/jaspar/motifs.tsv", sep="\t").set_index("jaspar_id")
+    assert known.loc[matches["jaspar_id"][0], "tf_family"] == known.loc[PLANTED[tf], "tf_family"]
+    assert matches["q"][0] < 0.01
+
+
+def test_called_peaks_are_the_planted_sites(demo):
+    truth = pd.read_csv(demo / "resources/simulation/truth.tsv", sep="\t")
+    for cell_type, tf in EXPERIMENTS:
+        sites = truth[(truth["cell_type"] == cell_type) & (truth["tf"] == tf)]
+        peaks = pd.read_csv(demo / f"results/peaks/{cell_type}/{tf}/peaks.bed", sep="\t", header=None)
+        middle = {chrom: (rows[1] + 100).to_numpy() for chrom, rows in peaks.groupby(0)}
+        near = [
+            abs(middle.get(chrom, [10**9]) - place).min() <= 50
+            for chrom, place in zip(sites["chrom"], (sites["start"] + sites["end"]) // 2, strict=True)
+        ]
+        assert sum(near) / len(near) > 0.85
+
+
+def test_splits_never_mix(demo):
+    splits = pd.read_csv(demo / "resources/genome/splits.tsv", sep="\t").set_index("chrom")["split"]
+    for cell_type, tf in EXPERIMENTS:
+        for kind in ("peaks", "negatives"):
+            table = pd.read_csv(demo / f"results/{kind}/{cell_type}/{tf}/{kind}.bed", sep="\t", header=None)
+            assert (table[0].map(splits) == table[3]).all()
+
+
+def test_device_seed_and_sources_are_recorded(demo):
+    model = json.loads((demo / "results/transfer/myeloid/SPI1/from_others/model.json").read_text())
+    assert model["device"] in ("cpu", "cuda")
+    assert model["seed"] == 1
+    assert sorted(model["sources"]) == sorted("/".join(key) for key in EXPERIMENTS if key != ("myeloid", "SPI1"))
+
+
+def test_predictions_are_probabilities(demo):
+    for name, ids in (("fasta", ["short", "long"]), ("bed", ["place", "sim2:60000-61000"])):
+        for cell_type, tf in EXPERIMENTS:
+            table = pd.read_csv(demo / f"results/predict/{cell_type}/{tf}/{name}.tsv", sep="\t")
+            assert list(table.columns) == ["id", "score"]
+            assert table["id"].tolist() == ids
+            assert table["score"].between(0, 1).all()
+
+
+def test_report_needs_no_network(demo):
+    report = (demo / "results/report.html").read_text()
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?:https?:)?//""", report)
+    for cell_type, tf in EXPERIMENTS:
+        assert tf in report and cell_type in report
+
+
+def test_finished_run_has_nothing_to_do(again):
+    assert "Nothing to be done" in said(again("-n"))
+
+
+def test_training_rate_leaves_peaks_and_negatives(again):
+    jobs = planned(again("-n", training={"learning_rate": 0.001}))
+    assert jobs["train_model"] == len(EXPERIMENTS)
+    assert not {"check_inputs", "call_peaks", "center_peaks", "match_negatives", "extract_sequences"} & set(jobs)
+
+
+def test_one_row_reruns_that_experiment(again, demo):
+    samples = (ROOT / "config/demo.tsv").read_text().splitlines()
+    changed = demo.with_name("changed.tsv")
+    row = next(i for i, line in enumerate(samples) if line.startswith("myeloid\tSPI1"))
+    samples[row] = samples[row].replace("resources/simulation/reads/myeloid_input.bam", "")
+    changed.write_text("\n".join(samples) + "\n")
+    done = again("-n", samples=str(changed))
+    jobs = planned(done)
+    assert {jobs[name] for name in ("check_inputs", "call_peaks", "match_negatives", "train_model")} == {1}
+    for rule in ("call_peaks", "match_negatives", "train_model"):
+        (block,) = re.findall(rf"rule {rule}:.*?wildcards: ([^\n]+)", said(done), re.S)
+        assert block == "cell_type=myeloid, tf=SPI1"
+
+
+def test_edited_module_reruns_its_users(again, demo):
+    """`library()` makes code an input; a newer file stands in for an edit."""
+    copy = demo.with_name("repository")
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "runs", ".snakemake", "results"))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--snakefile", str(ROOT / "Snakefile")),
+            *("--configfile", str(DEMO), str(demo.with_suffix(".yaml")), "--directory", str(demo)),
+            *("--touch", "results/motifs/myeloid/SPI1/matches.tsv"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, said(done)
+
+
+def test_same_seed_same_bytes(demo, tmp_path):
+    """A second run in another folder draws the same negatives and ends with the same weights."""
+    second = tmp_path / "second"
+    for part in ("resources", "results/peaks"):
+        shutil.copytree(demo / part, second / part)
+    targets = [
+        "results/negatives/myeloid/GATA1/negatives.bed",
+        "results/training/myeloid/GATA1/model.safetensors",
+    ]
+    done = snakemake(second, *targets, "--rerun-triggers", "mtime", config={})
+    assert done.returncode == 0, said(done)[-3000:]
+    for target in targets:
+        assert (second / target).read_bytes() == (demo / target).read_bytes(), target
+
+
+@pytest.mark.parametrize("config", ["yeast", "encode"])
+def test_example_configs_are_sound(config, tmp_path, shared):
+    arguments = ["--config", f"mirror={shared / 'yeast'}"] if config == "yeast" else []
+    done = snakemake(tmp_path / "run", "-n", *arguments, configfile=ROOT / "config" / f"{config}.yaml")
+    assert planned(done)["train_model"] >= 3
+
+
+def test_every_stage_is_a_target(tmp_path):
+    stages = "references peaks negatives sequences training transfer evaluation interpretation motifs predict report"
+    for stage in stages.split():
+        done = snakemake(tmp_path / "run", "-n", "--quiet", "all", stage)
+        assert done.returncode == 0, said(done)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"training": {"learning_rat": 0.1}}, ["training.learning_rat", "did you mean learning_rate"]),
+        ({"training": {"filters": "many"}}, ["training.filters", "'many' is not of type 'integer'"]),
+        ({"negatives": {"ratio": -1}}, ["negatives.ratio"]),
+        ({"samples": "nowhere.tsv"}, ["nowhere.tsv", "missing"]),
+        ({"references": {"genome": "https://example.org/genome.fa"}, "mirror": "nowhere"}, ["mirror", "genome.fa.gz"]),
+    ],
+)
+def test_bad_settings_stop_at_once(config, words, tmp_path):
+    done = snakemake(tmp_path / "run", "-n", config=config)
+    assert done.returncode != 0
+    assert all(word in said(done) for word in words), said(done)
+
+
+HEADER = "cell_type\ttf\treplicate\ttreatment\tcontrol\tpeaks\tbatch\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("K562\tGATA1\t1\tnowhere.bam\t\t\t\n", ["row 2", "nowhere.bam is missing"]),
+        ("K562\tGATA1\t1\t\t\t{bed}\t\nK562\tGATA1\t1\t\t\t{bed}\t\n", ["row 3", "is there already", "row 2"]),
+        ("K562\tGATA 1\t1\t\t\t{bed}\t\n", ["row 2", "tf"]),
+        ("K562\tGATA1\t1\t{bam}\t\t\t\n", ["row 2", "samtools index"]),
+        ("K562\tGATA1\t1\t\t\t\t\n", ["row 2", "either a treatment"]),
+        ("K562\tGATA1\t1\t{bed}\t\t{bed}\t\n", ["row 2", "either a treatment"]),
+        ("", ["no row"]),
+    ],
+)
+def test_bad_rows_stop_at_once(rows, words, tmp_path):
+    bed, bam = tmp_path / "peaks.bed", tmp_path / "reads.bam"
+    bed.write_text("chr1\t1\t2\n")
+    bam.write_bytes(b"")
+    table = tmp_path / "samples.tsv"
+    table.write_text(HEADER + rows.format(bed=bed, bam=bam))
+    done = snakemake(tmp_path / "run", "-n", config={"samples": str(table)})
+    assert done.returncode != 0
+    assert all(word in said(done) for word in [*words, "samples.tsv"]), said(done)
+
+
+def test_bad_bam_leaves_earlier_results(again, demo, tmp_path):
+    """A truncated replacement of a BAM file stops the run with its row; peaks and model of before are still there."""
+    bam = tmp_path / "cut.bam"
+    whole = (demo / "resources/simulation/reads/myeloid_GATA1_1.bam").read_bytes()
+    bam.write_bytes(whole)
+    pysam.index(str(bam))
+    bam.write_bytes(whole[: len(whole) // 2])
+    samples = (ROOT / "config/demo.tsv").read_text()
+    table = tmp_path / "samples.tsv"
+    table.write_text(samples.replace("resources/simulation/reads/myeloid_GATA1_1.bam", str(bam)))
+    kept = [
+        demo / "results/peaks/myeloid/GATA1/called.narrowPeak",
+        demo / "results/peaks/myeloid/GATA1/peaks.bed",
+        demo / "results/training/myeloid/GATA1/model.safetensors",
+    ]
+    before = [path.read_bytes() for path in kept]
+    checked = demo / "results/peaks/myeloid/GATA1/inputs.json"
+    saved, times = checked.read_bytes(), checked.stat()
+    done = again("results/training/myeloid/GATA1/model.safetensors", samples=str(table))
+    assert done.returncode != 0
+    line = next(line for line in said(done).splitlines() if "cut short" in line)
+    assert str(bam) in line and "samples.tsv, row" in line and "copy it again" in line
+    assert [path.read_bytes() for path in kept] == before
+    checked.write_bytes(saved)
+    os.utime(checked, (times.st_atime, times.st_mtime))
+
+
+def test_style():
+    for command in (
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["snakefmt", "--check", "Snakefile", "workflow/rules"],
+    ):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, said(done)
+
+
+def test_lint(tmp_path):
+    done = snakemake(tmp_path / "run", "--lint")
+    assert done.returncode == 0 and "Congratulations" in said(done), said(done)
+
+
+def test_settings_are_documented():
+    """config/config.yaml and config/README.md are what the schemas say."""
+    sys.path.insert(0, str(ROOT / "workflow/schemas"))
+    import document
+
+    assert (ROOT / "config/config.yaml").read_text() == document.config()
+    assert (ROOT / "config/README.md").read_text() == document.readme()
