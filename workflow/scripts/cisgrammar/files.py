@@ -8,12 +8,15 @@ import os
 import shutil
 import urllib.error
 import urllib.request
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
 from cisgrammar.log import InputError
 
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+
+DAMAGE = (EOFError, OSError, UnicodeDecodeError, zlib.error)  # what reading a cut or damaged file raises
 
 
 @contextmanager
@@ -51,6 +54,7 @@ def checksum(path, kind="sha256"):
     Raises InputError for any other kind.
     """
     if kind == "lines":
+        check_complete(path)
         with open_text(path) as handle:
             lines = sorted(line.rstrip("\r\n") for line in handle)
         return hashlib.sha256("\n".join(line for line in lines if line).encode()).hexdigest()
@@ -82,6 +86,9 @@ def fetch(source, target, expected=None):
                 request = urllib.request.Request(source, headers={"User-Agent": "cisgrammar"})
                 with urllib.request.urlopen(request, timeout=60) as answer, open(temporary, "wb") as handle:
                     shutil.copyfileobj(answer, handle)
+                    missing = getattr(answer, "length", None)  # an FTP answer does not tell
+                    if missing:
+                        raise OSError(f"cut short, {missing} bytes are missing")
             else:
                 shutil.copyfile(source, temporary)
         except (OSError, urllib.error.URLError) as error:
@@ -108,7 +115,7 @@ def check_complete(path):
         head = handle.read(18)
         if head[:2] != b"\x1f\x8b":
             return
-        if head[3] & 4 and head[12:14] == b"BC":
+        if len(head) == 18 and head[3] & 4 and head[12:14] == b"BC":
             handle.seek(max(0, size - len(BGZF_END)))
             if handle.read() != BGZF_END:
                 raise InputError(f"{path}: the file is cut short ({size} bytes, no end marker); copy it again")
@@ -117,7 +124,7 @@ def check_complete(path):
         with gzip.open(path) as handle:
             while handle.read(1 << 24):
                 pass
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
+    except DAMAGE as error:
         raise InputError(f"{path}: the file is cut short or damaged ({error}); copy it again") from error
 
 

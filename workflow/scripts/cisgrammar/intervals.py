@@ -3,11 +3,34 @@
 import numpy as np
 import pandas as pd
 
-from cisgrammar.files import atomic, open_text
+from cisgrammar.files import DAMAGE, atomic, open_text
 from cisgrammar.log import InputError
 
 BED6 = ["chrom", "start", "end", "name", "score", "strand"]
 BED_DEFAULTS = {"name": ".", "score": 0, "strand": "."}
+
+
+def bed_rows(path):
+    """Fields of each row of a BED-like file, start and end as integers; raises InputError as `read_bed` does."""
+    try:
+        with open_text(path) as handle:
+            for number, line in enumerate(handle, start=1):
+                if not line.strip() or line.startswith(("#", "track", "browser")):
+                    continue
+                fields = line.rstrip("\r\n").split("\t")
+                try:
+                    fields[1], fields[2] = int(fields[1]), int(fields[2])
+                    sound = 0 <= fields[1] < fields[2]
+                except (IndexError, ValueError):
+                    sound = False
+                if not sound:
+                    raise InputError(
+                        f"{path}, row {number}: not a BED row ('{line.strip()[:60]}'); write chromosome, start and end, "
+                        "separated by tabs, with 0 <= start < end"
+                    )
+                yield fields
+    except DAMAGE as error:
+        raise InputError(f"{path}: the file is cut short or damaged ({error}); copy it again") from error
 
 
 def read_bed(path, columns=None):
@@ -18,23 +41,7 @@ def read_bed(path, columns=None):
     without a row when the file has none.
     Raises InputError with the row when a line has fewer than three columns, no numbers, or end <= start.
     """
-    rows = []
-    with open_text(path) as handle:
-        for number, line in enumerate(handle, start=1):
-            if not line.strip() or line.startswith(("#", "track", "browser")):
-                continue
-            fields = line.rstrip("\r\n").split("\t")
-            try:
-                fields[1], fields[2] = int(fields[1]), int(fields[2])
-                sound = 0 <= fields[1] < fields[2]
-            except (IndexError, ValueError):
-                sound = False
-            if not sound:
-                raise InputError(
-                    f"{path}, row {number}: not a BED row ('{line.strip()[:60]}'); write chromosome, start and end, "
-                    "separated by tabs, with 0 <= start < end"
-                )
-            rows.append(fields)
+    rows = list(bed_rows(path))
     columns = columns or BED6
     if not rows:
         return pd.DataFrame({name: pd.Series(dtype="int64" if name in ("start", "end") else "str") for name in columns})

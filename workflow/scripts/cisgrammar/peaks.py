@@ -55,6 +55,8 @@ def call_peaks(files, effective_genome_bp, q_value, options, output):
                 f"macs3 stopped with status {done.returncode} on {files[0]['file']}: {words[-1] if words else 'no output'}; "
                 "its full output is in the log; with few reads, try peaks.macs3_options: --nomodel --extsize 200"
             )
+        if called.stat().st_size == 0:
+            raise InputError(f"macs3 called no peak in {files[0]['file']}; raise peaks.q_value or give more reads")
         called.replace(output)
 
 
@@ -68,13 +70,20 @@ def read_peaks(paths):
     """
     tables = []
     for path in paths:
-        table = read_bed(path, NARROW_PEAK)
+        table = read_bed(path, [*NARROW_PEAK, "more"])
         middle = (table["start"] + table["end"]) // 2
         summit, score = middle, pd.Series(0.0, index=table.index)
-        if len(table.columns) == len(NARROW_PEAK):
-            offset = pd.to_numeric(table["summit"])
+        if list(table.columns) == NARROW_PEAK:
+            numbers = table[["signal", "summit"]].apply(pd.to_numeric, errors="coerce")
+            if numbers.isna().any(axis=None):
+                row = numbers.isna().any(axis=1).idxmax()
+                raise InputError(
+                    f"{path}, peak {row + 1}: column 7 ('{table.loc[row, 'signal']}') or 10 "
+                    f"('{table.loc[row, 'summit']}') is no number; write a narrowPeak file or six columns"
+                )
+            offset = numbers["summit"]
             summit = middle.where(offset < 0, table["start"] + offset)
-            score = pd.to_numeric(table["signal"])
+            score = numbers["signal"]
         elif "score" in table:
             score = pd.to_numeric(table["score"], errors="coerce").fillna(0.0)
         table = table[["chrom", "start", "end"]].assign(summit=summit.astype("int64"), score=score.astype(float))
@@ -124,7 +133,9 @@ def center_peaks(peaks, splits, blacklist, genome, window_bp, minimum, maximum, 
     per_split = windows["name"].value_counts()
     numbers = ", ".join(f"{n} {step}" for step, n in counts)
     if len(windows) < minimum:
-        raise InputError(f"{len(windows)} peaks are left, fewer than the {minimum} of peaks.minimum ({numbers})")
+        raise InputError(
+            f"{len(windows)} peaks are left, fewer than the {minimum} of peaks.minimum ({numbers}); lower it, or raise peaks.q_value"
+        )
     for name in ("train", "validation", "test"):
         if not per_split.get(name, 0):
             raise InputError(f"no peak on the {name} chromosomes ({numbers}); choose others under references.splits")

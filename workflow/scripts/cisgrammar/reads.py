@@ -8,7 +8,7 @@ import pandas as pd
 import pysam
 
 from cisgrammar.files import check_checksum, check_complete
-from cisgrammar.intervals import read_bed
+from cisgrammar.intervals import bed_rows, read_bed
 from cisgrammar.log import InputError
 
 FORMATS = {".bam": "BAM", ".bedpe": "BEDPE", ".bed": "BED", ".tagalign": "BED"}
@@ -105,8 +105,12 @@ def check_reads(path, lengths, needs_index):
         for chunk in chunks:
             n += len(chunk)
             names.update(chunk[0].unique())
+            if ((chunk[1] < 0) | (chunk[2] <= chunk[1])).any():
+                raise ValueError("end <= start, or start < 0")
     except (ValueError, EOFError, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: not a {kind} file after row {n} ({str(error).splitlines()[0]})") from error
+        for _ in bed_rows(path):  # names the row
+            pass
+        raise InputError(f"{path}: not a {kind} file ({str(error).splitlines()[0]}); check its columns") from error
     check_names(names, lengths, path)
     return kind, n
 
@@ -131,13 +135,15 @@ def check_bam(path, lengths, needs_index):
                         f"{path}: {name} has {length} bp there and {lengths[name]} bp in the genome; take the genome "
                         "that the reads were aligned to"
                     )
-            paired, n = False, 0
+            paired, n, names = False, 0, set()
             for read in bam.fetch(until_eof=True):
                 if not read.is_unmapped:
                     paired = paired or read.is_proper_pair
                     n += 1
+                    names.add(read.reference_name)
                 if counts is not None and n == 1000:
                     break
+            check_names(names, lengths, path)
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise

@@ -7,7 +7,7 @@ import numpy as np
 import pybedtools
 import pyfaidx
 
-from cisgrammar.files import atomic, open_text
+from cisgrammar.files import DAMAGE, atomic, open_text
 from cisgrammar.log import InputError
 
 
@@ -50,7 +50,7 @@ def copy_genome(source, target, rename):
             empty = [chrom for chrom, length in lengths.items() if not length]
             if empty or not lengths:
                 raise InputError(f"{source}: no sequence for {', '.join(empty) or 'any chromosome'}; copy it again")
-    except (EOFError, UnicodeDecodeError, OSError) as error:
+    except DAMAGE as error:
         raise InputError(f"{source}: the file is cut short or damaged ({error}); copy it again") from error
     return lengths
 

@@ -42,10 +42,10 @@ def split_chromosomes(lengths, test, validation, test_share, validation_share, i
         drawn, error = dict(named), 0.0
         for split, share in wanted:
             goal, size = share * total, 0
-            while order and size + lengths[order[0]] / 2 < goal:
+            while order and (size == 0 or size + lengths[order[0]] / 2 < goal):
                 drawn[order[0]] = split
                 size += lengths[order.pop(0)]
-            error += abs(size - goal) / total + (size == 0)
+            error += abs(size - goal) / max(1, total) + (size == 0)
         if error < best_error:
             best, best_error = drawn, error
     split = [best.get(c, "train") if c in used else "ignored" for c in lengths]
