@@ -134,7 +134,8 @@ def center_peaks(peaks, splits, blacklist, genome, window_bp, minimum, maximum, 
     numbers = ", ".join(f"{n} {step}" for step, n in counts)
     if len(windows) < minimum:
         raise InputError(
-            f"{len(windows)} peaks are left, fewer than the {minimum} of peaks.minimum ({numbers}); lower it, or raise peaks.q_value"
+            f"{len(windows)} peaks are left, fewer than the {minimum} of peaks.minimum ({numbers}); lower it, or raise "
+            "peaks.q_value"
         )
     for name in ("train", "validation", "test"):
         if not per_split.get(name, 0):
