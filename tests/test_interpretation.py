@@ -25,29 +25,30 @@ def random_codes(n, bases, seed=0):
 
 
 def exact_network(motif=MOTIF, filters=1):
-    """A network whose first filter is 1 on the very motif and 0 on all else: logit of one strand 6 or -2."""
+    """A network whose first filter is 0.5 on the very motif, below 0 on all else: logit of one strand 6 or -2."""
     network = Network(filters=filters, filter_bp=len(motif), hidden=1, dropout=0.0)
+    detectors, hidden, head = network.detectors[0], network.trunks[0][5], network.heads[0]
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
-        network.filters[0] = one_hot(codes_of(motif))
-        network.trunk[0].bias.fill_(1 - len(motif))
-        network.trunk[1].weight.fill_(1)
-        network.trunk[6].weight[0, 0] = 2
-        network.head.weight.fill_(4)
-        network.head.bias.fill_(-2)
+        detectors.directions[0] = one_hot(codes_of(motif))
+        detectors.gain.fill_((0.75 * len(motif)) ** 0.5)  # 0.75 for each base of the motif, -0.25 for others
+        detectors.bias.fill_(0.5 - 0.75 * len(motif))
+        hidden.weight[0, 0] = 4
+        head.weight.fill_(4)
+        head.bias.fill_(-2)
     return network.eval()
 
 
-def busy_network(seed=0):
-    """A random network with batch-norm statistics, whose logits differ between sequences."""
+def busy_network(seed=0, members=2):
+    """A random network whose logits differ between sequences."""
     torch.manual_seed(seed)
-    network = Network(**SHAPE)
+    network = Network(**SHAPE, members=members)
     with torch.no_grad():
-        network.trunk[1].running_mean.normal_(0, 0.3)
-        network.trunk[1].running_var.uniform_(0.2, 0.5)
-        network.trunk[6].weight.normal_(0, 1)
-        network.head.weight.normal_(0, 1)
+        for trunk, head in zip(network.trunks, network.heads, strict=True):
+            trunk[0].bias.normal_(0, 0.5)
+            trunk[5].weight.normal_(0, 1)
+            head.weight.normal_(0, 1)
     return network.eval()
 
 
@@ -59,8 +60,9 @@ def planted_codes():
     return codes
 
 
-def test_contributions_add_up():
-    network, codes = busy_network(), random_codes(6, 50, seed=1)
+@pytest.mark.parametrize("members", [1, 3])
+def test_contributions_add_up(members):
+    network, codes = busy_network(members=members), random_codes(6, 50, seed=1)
     values, deltas = contributions(network, codes, n_shuffles=5, seed=3, largest_delta=1e-3)
     assert (values.shape, values.dtype) == ((6, 4, 50), np.float32)
     references = dinucleotide_shuffle(one_hot(codes), n=5, random_state=3)
@@ -70,6 +72,20 @@ def test_contributions_add_up():
     assert values.sum(axis=(1, 2)) == pytest.approx(expected, abs=1e-4)
     assert deltas.shape == (6,)
     assert deltas.max() < 1e-4
+
+
+def test_contributions_of_members_are_averaged():
+    codes = planted_codes()
+    network = Network(filters=1, filter_bp=9, hidden=1, dropout=0.0, members=2)
+    one, other = exact_network(), exact_network("CCACGTGAA")
+    codes[0, 40:49] = codes_of("CCACGTGAA")
+    for place, member in enumerate((one, other)):
+        network.trunks[place].load_state_dict(member.trunks[0].state_dict())
+        network.heads[place].load_state_dict(member.heads[0].state_dict())
+    both, first, second = (contributions(found, codes, 5, 0, 1e-3)[0] for found in (network, one, other))
+    assert both == pytest.approx((first + second) / 2, abs=1e-5)
+    assert np.flatnonzero(both[0].sum(axis=0)).tolist() == [*range(20, 29), *range(40, 49)]
+    assert both.sum(axis=(1, 2)) == pytest.approx([4, 2, 0, 0, 0], abs=1e-3)
 
 
 def test_contributions_lie_on_the_observed_bases():
@@ -147,22 +163,38 @@ def test_filter_matrices_by_hand():
     codes[4:10, 3:12] = reverse_complement_codes(codes_of(MOTIF))
     found = filter_matrices(exact_network(filters=3), codes)
     # the other two filters are all zeros with a negative bias, so nothing excites them
-    assert [matrix["id"] for matrix in found] == ["filter_1"]
+    assert [matrix["id"] for matrix in found] == ["member_1_filter_1"]
     assert found[0]["n_sites"] == 10
     assert found[0]["matrix"] == pytest.approx(10 * one_hot(codes_of(MOTIF)).numpy() + 0.01)
 
 
-def test_filter_matrices_knows_the_normalisation():
-    """A statistic that moves the activation below 0 silences the filter, one below the next best match lets others in."""
+def test_filter_matrices_names_members_and_filters():
+    """The second filter of the first member and the first of the second are excited, each by its own motif."""
+    codes = random_codes(6, 60, seed=4)
+    codes[:2, 20:29] = codes_of(MOTIF)
+    codes[2:5, 40:49] = codes_of("CCACGTGAA")
+    network = Network(filters=2, filter_bp=9, hidden=1, dropout=0.0, members=2)
+    for place, motif in enumerate((MOTIF, "CCACGTGAA")):
+        network.trunks[place].load_state_dict(exact_network(motif, filters=2).trunks[0].state_dict())
+    with torch.no_grad():
+        network.detectors[0].directions.copy_(network.detectors[0].directions.flip(0))
+    found = filter_matrices(network, codes)
+    assert [matrix["id"] for matrix in found] == ["member_1_filter_2", "member_2_filter_1"]
+    assert [matrix["n_sites"] for matrix in found] == [2, 3]
+    assert found[1]["matrix"] == pytest.approx(3 * one_hot(codes_of("CCACGTGAA")).numpy() + 0.01)
+
+
+def test_filter_matrices_knows_the_bias():
+    """A bias that moves the activation below 0 silences the filter, a larger one lets the next best match in."""
     codes = random_codes(1, 60, seed=4)
     codes[0, 20:29] = codes_of(MOTIF)
     codes[0, 40:49] = codes_of("TGACTCAGA")
     network = exact_network()
     with torch.no_grad():
-        network.trunk[1].running_mean.fill_(1.5)
+        network.detectors[0].bias.sub_(1)
     assert filter_matrices(network, codes) == []
     with torch.no_grad():
-        network.trunk[1].running_mean.fill_(-2)  # 3 for the motif, 2 for one base less
+        network.detectors[0].bias.add_(3.5)  # 3 for the motif, 2 for one base less
     found = filter_matrices(network, codes)[0]
     assert found["n_sites"] == 2
     assert found["matrix"][:, -1] == pytest.approx([1.01, 1.01, 0.01, 0.01])

@@ -1,9 +1,9 @@
-"""One-hot coding, the other strand and the pooling, on sequences short enough to write out."""
+"""One-hot coding, the other strand, the pooling and the motif detectors, on sequences short enough to write out."""
 
 import numpy as np
 import pytest
 import torch
-from cisgrammar.layers import GlobalMaxPool, one_hot, reverse_complement
+from cisgrammar.layers import GlobalMaxPool, MotifDetectors, one_hot, reverse_complement
 
 
 def codes_of(sequence):
@@ -56,3 +56,93 @@ def test_global_max_pool_has_nothing_to_save():
     pool = GlobalMaxPool()
     pool(torch.zeros(1, 1, 9))
     assert not pool.state_dict()
+
+
+def detectors_of(directions, gain, bias):
+    """One detector with the given directions, rows A C G T."""
+    detectors = MotifDetectors(1, len(directions[0]))
+    with torch.no_grad():
+        detectors.directions[0] = torch.tensor(directions)
+        detectors.gain.fill_(gain)
+        detectors.bias.fill_(bias)
+    return detectors
+
+
+def random_detectors(filters=6, filter_bp=9):
+    torch.manual_seed(0)
+    detectors = MotifDetectors(filters, filter_bp)
+    with torch.no_grad():
+        detectors.directions.add_(torch.rand(filters, 1, filter_bp))
+        detectors.gain.copy_(torch.tensor([0.5, 1, 2, 3, 10, -4.0]))
+    return detectors
+
+
+def test_new_detectors():
+    detectors = MotifDetectors(5, 7)
+    assert detectors.weight.shape == (5, 4, 7)
+    assert detectors.weight.flatten(1).norm(dim=1).tolist() == pytest.approx([2] * 5)
+    assert not detectors.bias.any()
+    assert sorted(name for name, _ in detectors.named_parameters()) == ["bias", "directions", "gain"]
+    assert not torch.equal(detectors.weight, MotifDetectors(5, 7).weight)
+
+
+def test_the_columns_of_each_filter_sum_to_zero():
+    detectors = random_detectors()
+    assert detectors.directions.sum(dim=1).abs().min() > 0.01
+    assert detectors.weight.sum(dim=1).abs().max() < 1e-4
+
+
+def test_the_norm_of_each_filter_is_its_gain():
+    norms = random_detectors().weight.flatten(1).norm(dim=1)
+    assert norms.tolist() == pytest.approx([0.5, 1, 2, 3, 10, 4])
+
+
+def test_size_and_column_means_of_the_directions_do_not_count():
+    detectors = random_detectors()
+    before = detectors.weight.detach().clone()
+    with torch.no_grad():
+        detectors.directions.mul_(7)
+        detectors.directions.add_(torch.randn(6, 1, 9))
+    assert torch.allclose(detectors.weight, before, atol=1e-5)
+
+
+def test_columns_still_sum_to_zero_after_a_step():
+    detectors = random_detectors()
+    before = detectors.weight.detach().clone()
+    optimizer = torch.optim.AdamW(detectors.parameters(), lr=0.1)
+    detectors(one_hot(codes_of("GATTACACAT")[None])).square().sum().backward()
+    optimizer.step()
+    assert (detectors.weight - before).abs().max() > 0.01
+    assert detectors.weight.sum(dim=1).abs().max() < 1e-4
+    norms = detectors.weight.flatten(1).norm(dim=1)
+    assert torch.allclose(norms, detectors.gain.abs(), atol=1e-4)
+
+
+# A, then T: without their means the columns are 3 -1 -1 -1 and -1 -1 -1 3, together sqrt(24) long
+A_THEN_T = [[4.0, 1.0], [0.0, 1.0], [0.0, 1.0], [0.0, 5.0]]
+
+
+def test_weight_by_hand():
+    weight = detectors_of(A_THEN_T, gain=2 * 24**0.5, bias=0).weight[0]
+    expected = [[6, -2], [-2, -2], [-2, -2], [-2, 6]]
+    assert weight.detach().numpy() == pytest.approx(np.array(expected), abs=1e-5)
+
+
+def test_output_by_hand():
+    """Unknown bases, in the sequence or beyond its ends, add nothing to the bias of 0.5."""
+    found = detectors_of(A_THEN_T, gain=2 * 24**0.5, bias=0.5)(one_hot(codes_of("ATAN")[None]))
+    # -A, AT, TA, AN, N-
+    assert found.shape == (1, 1, 5)
+    assert found.flatten().tolist() == pytest.approx([-1.5, 12.5, -3.5, 6.5, 0.5], abs=1e-5)
+
+
+@pytest.mark.parametrize(("filter_bp", "expected"), [(1, 10), (2, 11), (9, 10), (10, 11), (24, 11)])
+def test_output_of_any_length(filter_bp, expected):
+    detectors = MotifDetectors(3, filter_bp)
+    assert detectors(torch.zeros(2, 4, 10)).shape == (2, 3, expected)
+
+
+def test_directions_that_are_all_the_same_are_silent():
+    detectors = detectors_of([[1.0, 2.0]] * 4, gain=2, bias=-0.25)
+    assert not detectors.weight.any()
+    assert detectors(one_hot(codes_of("ACGTN")[None])).flatten().tolist() == [-0.25] * 6

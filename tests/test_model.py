@@ -1,4 +1,4 @@
-"""Networks: both strands, sequences of any length, saving and loading."""
+"""Networks: both strands, members, sequences of any length, saving and loading."""
 
 import json
 
@@ -41,15 +41,17 @@ def trained_network(steps=60):
 
 
 def exact_network(motif=MOTIF):
-    """A network whose only filter is 1 on the very motif, and 0 on all else: logit of one strand 6 or -2."""
+    """A network whose only filter is 0.5 on the very motif, below 0 on all else: logit of one strand 6 or -2."""
     network = Network(filters=1, filter_bp=len(motif), hidden=1, dropout=0.0)
+    detectors, hidden, head = network.detectors[0], network.trunks[0][5], network.heads[0]
     with torch.no_grad():
-        network.filters.copy_(one_hot(codes_of(motif)[None]))
-        network.trunk[0].bias.fill_(1 - len(motif))
-        network.trunk[6].weight.fill_(2)
-        network.trunk[6].bias.fill_(0)
-        network.head.weight.fill_(4)
-        network.head.bias.fill_(-2)
+        detectors.directions.copy_(one_hot(codes_of(motif)[None]))
+        detectors.gain.fill_((0.75 * len(motif)) ** 0.5)  # 0.75 for each base of the motif, -0.25 for others
+        detectors.bias.fill_(0.5 - 0.75 * len(motif))
+        hidden.weight.fill_(4)
+        hidden.bias.fill_(0)
+        head.weight.fill_(4)
+        head.bias.fill_(-2)
     return network.eval()
 
 
@@ -58,9 +60,10 @@ def pad(codes, before, after):
 
 
 def test_shapes():
-    network = random_network(tasks=3)
+    network = random_network(tasks=3, members=2)
     assert network(one_hot(random_codes(5, 40))).shape == (5, 3)
-    assert network.filters.shape == (8, 4, 11)
+    assert network.member_logits(one_hot(random_codes(5, 40))).shape == (2, 5, 3)
+    assert [detectors.weight.shape for detectors in network.detectors] == [(8, 4, 11)] * 2
     logits = score(network, random_codes(5, 40))
     assert (logits.shape, logits.dtype) == ((5, 3), np.float32)
 
@@ -71,9 +74,10 @@ def test_any_length_of_sequence(filter_bp, bases):
     assert np.isfinite(score(random_network(filter_bp=filter_bp), random_codes(2, bases))).all()
 
 
+@pytest.mark.parametrize("members", [1, 3])
 @pytest.mark.parametrize("filter_bp", [11, 12])
-def test_both_strands_score_alike_in_a_random_network(filter_bp):
-    network, codes = random_network(filter_bp=filter_bp, tasks=2), random_codes(50, 61)
+def test_both_strands_score_alike_in_a_random_network(filter_bp, members):
+    network, codes = random_network(filter_bp=filter_bp, tasks=2, members=members), random_codes(50, 61)
     codes[:10, :7] = 4
     assert np.abs(score(network, codes) - score(network, reverse_complement_codes(codes).copy())).max() <= 1e-5
 
@@ -92,7 +96,62 @@ def test_score_of_a_network_worked_out_by_hand():
     codes[1, 50:59] = reverse_complement_codes(codes_of(MOTIF))
     codes[2, 5:14] = codes_of(MOTIF)
     codes[2, 40:49] = reverse_complement_codes(codes_of(MOTIF))
-    assert score(exact_network(), codes)[:, 0] == pytest.approx([2, 2, 6, -2], abs=1e-3)
+    assert score(exact_network(), codes)[:, 0] == pytest.approx([2, 2, 6, -2], abs=1e-4)
+
+
+def member(network, place):
+    """A network of its own with the weights of one member."""
+    alone = random_network(seed=99, tasks=network.heads[0].out_features)
+    alone.trunks[0].load_state_dict(network.trunks[place].state_dict())
+    alone.heads[0].load_state_dict(network.heads[place].state_dict())
+    return alone.eval()
+
+
+def test_a_network_is_the_mean_of_its_members():
+    network, codes = random_network(tasks=2, members=3).eval(), random_codes(20, 50)
+    alone = np.stack([score(member(network, place), codes) for place in range(3)])
+    assert score(network, codes) == pytest.approx(alone.mean(axis=0), abs=1e-6)
+    with torch.inference_mode():
+        logits = network.member_logits(one_hot(codes))
+        expected = torch.stack([member(network, place)(one_hot(codes)) for place in range(3)])
+        assert torch.allclose(logits, expected, atol=1e-6)
+        assert torch.allclose(network(one_hot(codes)), logits.mean(dim=0), atol=1e-6)
+
+
+def test_the_mean_of_members_worked_out_by_hand():
+    """One member knows the motif, the other another one: 2 and -2, -2 and 2, 2 and 2, -2 and -2."""
+    other = "CCACGTGAA"
+    network = Network(filters=1, filter_bp=9, hidden=1, dropout=0.0, members=2)
+    for place, motif in enumerate((MOTIF, other)):
+        network.trunks[place].load_state_dict(exact_network(motif).trunks[0].state_dict())
+        network.heads[place].load_state_dict(exact_network(motif).heads[0].state_dict())
+    codes = random_codes(4, 60, seed=1)
+    codes[0, 20:29] = codes[2, 10:19] = codes_of(MOTIF)
+    codes[1, 50:59] = codes[2, 30:39] = codes_of(other)
+    assert score(network, codes)[:, 0] == pytest.approx([0, 0, 2, -2], abs=1e-4)
+
+
+def test_members_differ():
+    network = random_network(members=3).eval()
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert not torch.equal(network.detectors[one].directions, network.detectors[other].directions)
+        assert not torch.equal(network.trunks[one][5].weight, network.trunks[other][5].weight)
+        assert not torch.equal(network.heads[one].weight, network.heads[other].weight)
+    with torch.inference_mode():
+        logits = network.member_logits(one_hot(random_codes(20, 50)))
+    assert (logits[0] - logits[1]).abs().max() > 1e-3
+    assert (logits[1] - logits[2]).abs().max() > 1e-3
+
+
+def test_dropout_is_drawn_for_each_member():
+    """Two members with the same weights agree but for their dropout."""
+    network, sequences = random_network(members=2, dropout=0.5), one_hot(random_codes(20, 50))
+    network.trunks[1].load_state_dict(network.trunks[0].state_dict())
+    network.heads[1].load_state_dict(network.heads[0].state_dict())
+    for training in (True, False):
+        network.train(training)
+        one, other = network.member_logits(sequences)
+        assert torch.equal(one, other) != training
 
 
 def test_score_does_not_depend_on_batches_or_mode():
@@ -110,7 +169,7 @@ def test_unknown_bases_are_the_padding(filter_bp):
     network, codes = random_network(filter_bp=filter_bp).eval(), random_codes(30, 40)
     enough = filter_bp // 2 + 1
     with torch.inference_mode():
-        pooled = [network.trunk[:4](one_hot(pad(codes, n, n))).flatten(1) for n in (0, enough, 40)]
+        pooled = [network.trunks[0][:3](one_hot(pad(codes, n, n))).flatten(1) for n in (0, enough, 40)]
     assert (pooled[1] >= pooled[0] - 1e-6).all()
     assert (pooled[1] > pooled[0] + 1e-3).any()
     assert torch.allclose(pooled[1], pooled[2], atol=1e-6)
@@ -124,7 +183,7 @@ def test_padding_changes_nothing_where_the_best_match_lies_inside():
     codes[0, :9] = codes_of(MOTIF)
     codes[1, -9:] = reverse_complement_codes(codes_of(MOTIF))
     expected = score(network, codes)
-    assert expected[:, 0] == pytest.approx([2, 2, -2], abs=1e-3)
+    assert expected[:, 0] == pytest.approx([2, 2, -2], abs=1e-4)
     for before, after in ((1, 0), (0, 3), (7, 7), (60, 41)):
         assert np.allclose(score(network, pad(codes, before, after)), expected, atol=1e-6)
 
@@ -147,8 +206,24 @@ def test_save_and_load_round_trip(tmp_path):
     loaded, description = load_model(weights, settings)
     assert np.array_equal(score(loaded, codes), score(network, codes))
     assert not loaded.training
-    # convolution 8 x 4 x 11 + 8, normalisation 8 + 8, hidden layer 8 x 6 + 6, head 6 + 1
-    assert description == {"network": SHAPE, "tf": "CTCF", "n_parameters": 360 + 16 + 54 + 7}
+    # directions 8 x 4 x 11, gain and bias 8 + 8, hidden layer 8 x 6 + 6, head 6 + 1
+    assert description == {"network": SHAPE, "tf": "CTCF", "n_parameters": 352 + 16 + 54 + 7}
+
+
+def test_all_members_are_saved(tmp_path):
+    network, codes = random_network(members=3, tasks=2), random_codes(20, 60)
+    shape = {**SHAPE, "members": 3, "tasks": 2}
+    save_model(network, {"network": shape}, tmp_path / "weights", tmp_path / "settings")
+    loaded, description = load_model(tmp_path / "weights", tmp_path / "settings")
+    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in network.state_dict().items())
+    assert np.array_equal(score(loaded, codes), score(network, codes))
+    assert description == {"network": shape, "n_parameters": 3 * (352 + 16 + 54 + 14)}
+
+
+def test_another_number_of_members_is_refused(tmp_path):
+    save_model(random_network(), {"network": {**SHAPE, "members": 2}}, tmp_path / "weights", tmp_path / "settings")
+    with pytest.raises(RuntimeError, match=r"Missing key.*trunks\.1\.0"):
+        load_model(tmp_path / "weights", tmp_path / "settings")
 
 
 def test_saved_files_are_safetensors_and_json_only(tmp_path):
@@ -156,7 +231,7 @@ def test_saved_files_are_safetensors_and_json_only(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
     content = (tmp_path / "model.safetensors").read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    assert header["head.weight"]["shape"] == [1, 6]
+    assert header["heads.0.weight"]["shape"] == [1, 6]
     assert json.loads((tmp_path / "model.json").read_text())["network"] == SHAPE
 
 

@@ -17,10 +17,11 @@ LENGTHS = [20, 21, WINDOW_BP - 1, WINDOW_BP, WINDOW_BP + 1, 5 * WINDOW_BP]
 def network():
     """A random network whose logits differ between sequences."""
     torch.manual_seed(0)
-    network = Network(filters=8, filter_bp=11, hidden=6, dropout=0.3)
+    network = Network(filters=8, filter_bp=11, hidden=6, dropout=0.3, members=2)
     with torch.no_grad():
-        network.trunk[6].weight.normal_()
-        network.head.weight.normal_()
+        for trunk, head in zip(network.trunks, network.heads, strict=True):
+            trunk[5].weight.normal_()
+            head.weight.normal_()
     return network.eval()
 
 
@@ -60,6 +61,15 @@ def test_fasta_by_hand(tmp_path):
     assert codes[1].tolist() == [2] * 25
 
 
+def test_fasta_after_blank_lines(tmp_path):
+    path = tmp_path / "in.fa"
+    path.write_text(f"\n \n>one\n{'ACGT' * 5}\n")
+    assert is_fasta(path)
+    ids, codes = read_fasta(path)
+    assert ids == ["one"]
+    assert codes[0].tolist() == [0, 1, 2, 3] * 5
+
+
 @pytest.mark.parametrize("length", [0, 1, 19])
 def test_a_short_record_is_named(tmp_path, length):
     path = tmp_path / "in.fa"
@@ -82,19 +92,34 @@ def test_a_window_gets_its_own_score(network):
     assert score_sequences(network, [codes], WINDOW_BP) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("length", "before"), [(20, 20), (21, 19), (58, 1)])
-def test_a_short_sequence_stands_in_the_middle(network, length, before):
+@pytest.mark.parametrize(("length", "places"), [(20, [20]), (21, [19, 20]), (58, [1]), (59, [0, 1]), (60, [0])])
+def test_a_short_sequence_stands_in_the_middle(monkeypatch, network, length, places):
+    """An odd number of missing bases leaves two middles, one for each strand; the better one counts."""
+    windows = []
+
+    def watched(network, codes):
+        windows.append(codes)
+        return score(network, codes)
+
+    monkeypatch.setattr("cisgrammar.predict.score", watched)
     codes = codes_of(sequences([length])[0])
-    padded = np.concatenate([np.full(before, 4), codes, np.full(WINDOW_BP - length - before, 4)]).astype(np.uint8)
-    expected = probability(score(network, padded[None])[:, 0])
-    assert score_sequences(network, [codes], WINDOW_BP) == pytest.approx(expected)
+    padded = np.full((len(places), WINDOW_BP), 4, dtype=np.uint8)
+    for row, before in zip(padded, places, strict=True):
+        row[before : before + length] = codes
+    found = score_sequences(network, [codes], WINDOW_BP)
+    assert found == pytest.approx([probability(score(network, padded)[:, 0].max())])
+    assert windows[0].dtype == np.uint8
+    assert windows[0].tolist() == padded.tolist()
 
 
 @pytest.mark.parametrize(
     ("length", "starts"),
     [
         (WINDOW_BP + 1, [0, 1]),
+        (WINDOW_BP + 15, [0, 15]),
         (WINDOW_BP + 30, [0, 30]),
+        (WINDOW_BP + 31, [0, 1, 30, 31]),
+        (2 * WINDOW_BP + 10, [0, 10, 30, 40, 60, 70]),
         (5 * WINDOW_BP, [0, 30, 60, 90, 120, 150, 180, 210, 240]),
     ],
 )
@@ -105,11 +130,13 @@ def test_a_long_sequence_gets_its_best_window(network, length, starts):
     assert score_sequences(network, [codes], WINDOW_BP) == pytest.approx([expected])
 
 
-def test_the_end_of_a_long_sequence_counts(network):
-    codes = codes_of(sequences([WINDOW_BP + 31], seed=1)[0])
-    logits = score(network, np.lib.stride_tricks.sliding_window_view(codes, WINDOW_BP).copy())[:, 0]
-    found = score_sequences(network, [codes], WINDOW_BP)[0]
-    assert probability(logits[[0, 30, 31]].max()) - 1e-6 <= found <= probability(logits.max()) + 1e-6
+def test_each_sequence_has_its_own_best_window(monkeypatch):
+    """Windows begin with their logit: 3 in the middle of one sequence, 2 at the end of the other, then a short one."""
+    monkeypatch.setattr("cisgrammar.predict.score", lambda network, codes: codes[:, :1].astype(np.float32))
+    codes = [np.zeros(n, dtype=np.uint8) for n in (2 * WINDOW_BP, WINDOW_BP + 1, 20)]
+    codes[0][30], codes[1][1] = 3, 2
+    found = score_sequences(None, codes, WINDOW_BP)
+    assert found == pytest.approx(probability([3, 2, 4]))
 
 
 @pytest.mark.parametrize("length", [20, 21, 59, 60, 61, 75, 91, 300, 317])

@@ -19,9 +19,10 @@ from cisgrammar.training import (
     set_up,
     validate,
 )
+from lightning_fabric import Fabric
 
 MOTIF = np.array(["ACGT".index(base) for base in "TGACTCAGC"], dtype=np.uint8)
-SHAPE = {"filters": 16, "filter_bp": 11, "hidden": 16, "dropout": 0.1}
+SHAPE = {"filters": 16, "filter_bp": 11, "hidden": 16, "dropout": 0.1, "members": 2}
 FLANK_BP, WINDOW_BP = 5, 60
 SETTINGS = {
     "batch_size": 32,
@@ -136,6 +137,17 @@ def test_validate_by_hand():
     assert auprc == pytest.approx(0.5 * 1 / 2 + 0.5 * 2 / 4)
 
 
+@pytest.mark.parametrize("bias", [float("nan"), float("inf")])
+def test_validate_without_a_number(bias):
+    """Logits that are no numbers give a loss that is none, and no AUPRC, rather than an error."""
+    network = Network(**SHAPE)
+    torch.nn.init.constant_(network.heads[1].bias, bias)
+    data = planted(3, 3, np.random.default_rng(0), flank_bp=0)
+    loss, auprc = validate(network, data, data["task"])
+    assert not np.isfinite(loss)
+    assert np.isnan(auprc)
+
+
 def test_a_planted_motif_is_learned(trained, windows):
     network, history = trained
     assert history["validation_auprc"].max() > 0.9
@@ -162,7 +174,7 @@ def test_same_seed_same_bits_other_seed_other_bits(windows):
     one, again, other = (run(windows, seed, epochs=2) for seed in (5, 5, 6))
     assert equal_states(one[0].state_dict(), again[0].state_dict())
     pd.testing.assert_frame_equal(one[1], again[1], check_exact=True)
-    assert not torch.equal(one[0].filters, other[0].filters)
+    assert not torch.equal(one[0].detectors[0].directions, other[0].detectors[0].directions)
 
 
 def test_probabilities_hold_for_all_windows():
@@ -178,7 +190,8 @@ def test_probabilities_hold_for_all_windows():
 def test_only_the_given_parameters_change(trained, windows):
     network = Network(**SHAPE)
     network.load_state_dict(trained[0].state_dict())
-    torch.nn.init.zeros_(network.head.weight)
+    for head in network.heads:
+        torch.nn.init.zeros_(head.weight)
     before = copy_state(network)
     fabric = set_up("cpu", 1, 0)
     history = fit(
@@ -188,19 +201,80 @@ def test_only_the_given_parameters_change(trained, windows):
         fabric,
         np.random.default_rng(0),
         "head",
-        network.head.parameters(),
+        network.heads.parameters(),
     )
     after = network.state_dict()
     changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
-    assert changed == {"head.weight", "head.bias"}
+    assert changed == {"heads.0.weight", "heads.0.bias", "heads.1.weight", "heads.1.bias"}
+    assert equal_states(trained[0].trunks.state_dict(), network.trunks.state_dict())
     assert history["kept"].idxmax() > 0
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_batch_norm_learns_when_all_is_fitted(trained):
-    state = trained[0].state_dict()
-    assert state["trunk.1.running_mean"].any()
-    assert state["trunk.1.num_batches_tracked"] > 0
+def test_no_dropout_where_only_heads_are_fitted(trained, windows):
+    """Networks that differ in dropout alone learn the same heads."""
+    found = []
+    for dropout in (0.0, 0.9):
+        network = Network(**{**SHAPE, "dropout": dropout})
+        network.load_state_dict(trained[0].state_dict())
+        for head in network.heads:
+            torch.nn.init.zeros_(head.weight)
+        arguments = {**SETTINGS, "epochs": 1}, set_up("cpu", 1, 0), np.random.default_rng(0), "head"
+        history = fit(network, *windows, *arguments, network.heads.parameters())
+        found.append((copy_state(network), history))
+    assert found[0][1]["kept"].idxmax() == 1
+    assert equal_states(found[0][0], found[1][0])
+    pd.testing.assert_frame_equal(found[0][1], found[1][1], check_exact=True)
+
+
+def test_every_part_of_every_member_learns(windows):
+    set_up("cpu", 1, 1)
+    start = copy_state(Network(**SHAPE))
+    network, history = run(windows, seed=1, epochs=1)
+    assert history["kept"].idxmax() == 1
+    assert {name for name, value in network.state_dict().items() if torch.equal(value, start[name])} == set()
+    for detectors in network.detectors:
+        assert detectors.weight.sum(dim=1).abs().max() < 1e-5
+        assert torch.allclose(detectors.weight.flatten(1).norm(dim=1), detectors.gain.abs(), atol=1e-5)
+
+
+def test_each_member_learns_as_if_it_were_alone(windows, monkeypatch):
+    """Without dropout and without clipped gradients a member has the gradients and ends where it ends alone."""
+    train = {**windows[0], "weight": np.full(len(windows[0]["label"]), 0.01, dtype=np.float32)}  # gradients below 1
+    norms, clip = [], Fabric.clip_gradients
+
+    def watched(fabric, module, *arguments, **settings):
+        gradients = [parameter.grad.norm() for parameter in module.parameters()]
+        norms.append(float(torch.stack(gradients).norm()))
+        return clip(fabric, module, *arguments, **settings)
+
+    monkeypatch.setattr(Fabric, "clip_gradients", watched)
+    shape = {**SHAPE, "dropout": 0.0}
+
+    def fitted(network):
+        area = iter((0.1, 0.2, 0.3))  # the last weights are kept
+        monkeypatch.setattr("cisgrammar.training.validate", lambda *_: (1.0, next(area)))
+        settings, fabric = {**SETTINGS, "epochs": 2}, set_up("cpu", 1, 0)
+        return fit(network, train, windows[1], settings, fabric, np.random.default_rng(5), "train")
+
+    torch.manual_seed(8)
+    together = Network(**shape)
+    alone = [Network(**{**shape, "members": 1}) for _ in together.trunks]
+    for place, network in enumerate(alone):
+        network.trunks[0].load_state_dict(together.trunks[place].state_dict())
+        network.heads[0].load_state_dict(together.heads[place].state_dict())
+    start = copy_state(together)
+    histories = [fitted(network) for network in (together, *alone)]
+    norms = np.array(norms).reshape(3, -1)
+    assert norms.max() < 1
+    assert norms[0] == pytest.approx(np.hypot(norms[1], norms[2]), rel=1e-3)
+    for place, network in enumerate(alone):
+        for name, value in network.state_dict().items():
+            name = name.replace("s.0.", f"s.{place}.", 1)
+            assert (start[name] - value).abs().max() > 1e-3
+            assert torch.allclose(together.state_dict()[name], value, atol=1e-5), name
+    losses = [history["train_loss"][1:].to_numpy() for history in histories]
+    assert losses[0] == pytest.approx((losses[1] + losses[2]) / 2, abs=1e-7)
 
 
 def test_starting_weights_compete(trained, windows):
@@ -271,7 +345,7 @@ def test_set_up():
 def test_network_settings_build_a_network():
     settings = network_settings({**SETTINGS, **SHAPE})
     assert settings == SHAPE
-    assert Network(**settings).filters.shape == (16, 4, 11)
+    assert [detectors.weight.shape for detectors in Network(**settings).detectors] == [(16, 4, 11)] * 2
 
 
 def test_describe():

@@ -1,18 +1,19 @@
-"""Transfer: no leak of chromosomes, the trunk is copied, and stays frozen in the first phase."""
+"""Transfer: no leak of chromosomes, the trunks are copied, and stay frozen in the first phase."""
 
 import numpy as np
 import pytest
 import torch
 from cisgrammar import transfer
+from cisgrammar.layers import one_hot
 from cisgrammar.log import InputError
 from cisgrammar.model import Network
 from cisgrammar.training import fit, set_up
 from cisgrammar.transfer import check_chromosomes, fine_tune, take_trunk
 
-SHAPE = {"filters": 12, "filter_bp": 9, "hidden": 8, "dropout": 0.2}
+SHAPE = {"filters": 12, "filter_bp": 9, "hidden": 8, "dropout": 0.2, "members": 2}
 SETTINGS = {
     "batch_size": 32,
-    "learning_rate": 0.01,
+    "learning_rate": 0.02,
     "weight_decay": 1e-4,
     "epochs": 2,
     "patience": 5,
@@ -46,9 +47,12 @@ def equal_states(one, other):
 
 @pytest.fixture
 def pretrained():
-    torch.manual_seed(0)
+    """A random network of which some detectors lean towards the motif."""
+    torch.manual_seed(1)
     network = Network(**SHAPE, tasks=3)
-    network.trunk[1].running_mean.normal_()
+    with torch.no_grad():
+        for detectors in network.detectors:
+            detectors.directions[:4].add_(0.1 * one_hot(MOTIF))
     return network.eval()
 
 
@@ -70,17 +74,24 @@ def test_a_leak_stops(seen, message):
         check_chromosomes({"chromosomes": {"train": seen}}, TARGET)
 
 
-def test_the_trunk_is_copied_and_the_head_is_new(pretrained):
+def test_the_trunks_are_copied_and_the_heads_are_new(pretrained):
     network = take_trunk(pretrained, SHAPE)
-    assert equal_states(pretrained.trunk.state_dict(), network.trunk.state_dict())
-    assert network.head.weight.shape == (1, 8)
+    assert len(network.trunks) == 2
+    assert equal_states(pretrained.trunks.state_dict(), network.trunks.state_dict())
+    assert [head.weight.shape for head in network.heads] == [(1, 8)] * 2
+    assert not torch.equal(network.heads[0].weight, network.heads[1].weight)
     with torch.no_grad():
-        network.filters.zero_()
-    assert pretrained.filters.any()
+        network.trunks[1][0].directions.zero_()
+    assert pretrained.detectors[1].directions.any()
+
+
+def test_another_number_of_members_is_refused(pretrained):
+    with pytest.raises(RuntimeError, match="Missing key"):
+        take_trunk(pretrained, {**SHAPE, "members": 3})
 
 
 def test_phases(pretrained, monkeypatch):
-    """The trunk is bit for bit the same until the second phase, and all weights change in it."""
+    """The trunks are bit for bit the same until the second phase, and all weights change in it."""
     states = []
 
     def watched(network, *arguments):
@@ -99,15 +110,15 @@ def test_phases(pretrained, monkeypatch):
     assert history["phase"].tolist() == ["head"] * 4 + ["all"] * 3
     assert history["epoch"].tolist() == [0, 1, 2, 3, 0, 1, 2]
     assert history.groupby("phase")["kept"].sum().tolist() == [1, 1]
-    assert history["learning_rate"][0] == pytest.approx(0.01 / 25)
-    assert history["learning_rate"][4] == pytest.approx(0.5 * 0.01 / 25)
+    assert history["learning_rate"][0] == pytest.approx(0.02 / 25)
+    assert history["learning_rate"][4] == pytest.approx(0.5 * 0.02 / 25)
 
     start, after_head, before_all, end = states
-    assert {name for name in start if not torch.equal(start[name], after_head[name])} == {"head.weight", "head.bias"}
+    heads = {f"heads.{member}.{part}" for member in (0, 1) for part in ("weight", "bias")}
+    assert {name for name in start if not torch.equal(start[name], after_head[name])} == heads
     assert equal_states(after_head, before_all)
     assert equal_states(end, network.state_dict())
-    assert not torch.equal(start["trunk.0.weight"], end["trunk.0.weight"])
-    assert not torch.equal(start["trunk.1.running_mean"], end["trunk.1.running_mean"])
+    assert {name for name in start if torch.equal(start[name], end[name])} == set()
 
 
 def test_the_second_phase_never_makes_it_worse(pretrained):

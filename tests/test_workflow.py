@@ -1,5 +1,6 @@
 """The workflow as a user runs it: one demo run, shared, and what Snakemake plans or refuses after changes."""
 
+import ast
 import json
 import os
 import re
@@ -193,22 +194,52 @@ def test_one_row_reruns_that_experiment(again, demo):
         assert block == "cell_type=myeloid, tf=SPI1"
 
 
-def test_edited_module_reruns_its_users(again, demo):
-    """`library()` makes code an input; a newer file stands in for an edit."""
-    copy = demo.with_name("repository")
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "runs", ".snakemake", "results"))
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--snakefile", str(ROOT / "Snakefile")),
-            *("--configfile", str(DEMO), str(demo.with_suffix(".yaml")), "--directory", str(demo)),
-            *("--touch", "results/motifs/myeloid/SPI1/matches.tsv"),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
+def test_edited_module_reruns_its_users(tmp_path):
+    copy = tmp_path / "repository"
+    shutil.copytree(
+        ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "runs", ".snakemake", "results", "resources")
     )
-    assert done.returncode == 0, said(done)
+
+    def run(*arguments):
+        return subprocess.run(
+            [
+                *(sys.executable, "-m", "snakemake", "--cores", "1", "--snakefile", str(copy / "Snakefile")),
+                *("--configfile", str(copy / "config/demo.yaml"), "--directory", str(tmp_path / "run"), *arguments),
+                "resources/jaspar/motifs.meme",
+            ],
+            cwd=copy,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    assert run().returncode == 0
+    assert "Nothing to be done" in said(run("-n"))
+    with open(copy / "workflow/scripts/cisgrammar/meme.py", "a") as module:
+        module.write("# edited\n")
+    assert planned(run("-n")) == {"export_jaspar": 1}
+
+
+def imported(path):
+    """Modules of cisgrammar that a Python file imports."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    names = [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    return {name.split(".")[1] for name in names if name.startswith("cisgrammar.")}
+
+
+def test_rules_name_the_modules_they_use():
+    """`code=library(...)` lists just the modules that the rule's script imports, and those that they import."""
+    for rules in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for rule in re.split(r"^(?=\s*rule )", rules.read_text(), flags=re.M):
+            script = re.search(r"scripts/(\w+)\.py", rule)
+            if not script or rules.name == "common.smk":
+                continue
+            named = set(re.findall(r'"(\w+)"', re.search(r"library\((.*?)\)", rule, re.S)[1]))
+            used, new = set(), imported(ROOT / f"workflow/scripts/{script[1]}.py")
+            while new:
+                used |= new
+                new = set().union(*(imported(ROOT / f"workflow/scripts/cisgrammar/{m}.py") for m in new)) - used
+            assert named == used, script[1]
 
 
 def test_same_seed_same_bytes(demo, tmp_path):

@@ -68,8 +68,8 @@ rule prepare_genome:
         runtime=60,
     params:
         references={k: v for k, v in config["references"].items() if k != "jaspar"},
-        genome=GENOME,
-        blacklist=BLACKLIST,
+        genome=lambda wildcards: GENOME,
+        blacklist=lambda wildcards: BLACKLIST,
         seed=config["seed"],
     script:
         "../scripts/prepare_genome.py"

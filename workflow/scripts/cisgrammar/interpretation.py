@@ -80,22 +80,22 @@ def filter_matrices(network, codes, threshold=0.5):
     activation exceeds `threshold` times the filter's largest one (after Kelley et al. 2016, Genome Research 26:990).
     Returns a list of dicts id, matrix (counts, (4, filter_bp)), n_sites; filters that nothing excites are left out.
     """
-    width = network.filters.shape[-1]
     sequences = one_hot(codes)
     sequences = torch.cat([sequences, reverse_complement(sequences)])
-    stretches = sequences.unfold(-1, width, 1)
-    weights, bias = network.filters.detach(), network.trunk[0].bias.detach()
-    norm = network.trunk[1]
     found = []
     with torch.inference_mode():
-        for i in range(len(weights)):
-            raw = torch.nn.functional.conv1d(sequences, weights[i : i + 1], bias[i : i + 1])[:, 0]
-            scale = norm.weight[i] / torch.sqrt(norm.running_var[i] + norm.eps)
-            activation = torch.relu((raw - norm.running_mean[i]) * scale + norm.bias[i])
-            excited = activation > threshold * activation.max()
-            if activation.max() > 0 and excited.any():
-                counts = stretches.permute(0, 2, 1, 3)[excited].sum(dim=0).numpy()
-                found.append({"id": f"filter_{i + 1}", "matrix": counts + 0.01, "n_sites": int(excited.sum())})
+        for member, detectors in enumerate(network.detectors, start=1):
+            weight = detectors.weight
+            stretches = sequences.unfold(-1, weight.shape[-1], 1).permute(0, 2, 1, 3)
+            for i in range(len(weight)):
+                activation = torch.relu(
+                    torch.nn.functional.conv1d(sequences, weight[i : i + 1], detectors.bias[i : i + 1])[:, 0]
+                )
+                excited = activation > threshold * activation.max()
+                if excited.any():
+                    counts = stretches[excited].sum(dim=0).numpy()
+                    name = f"member_{member}_filter_{i + 1}"
+                    found.append({"id": name, "matrix": counts + 0.01, "n_sites": int(excited.sum())})
     return found
 
 

@@ -6,42 +6,49 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from cisgrammar.files import atomic, read_json, write_json
-from cisgrammar.layers import GlobalMaxPool, one_hot, reverse_complement
+from cisgrammar.layers import GlobalMaxPool, MotifDetectors, one_hot, reverse_complement
 
 
 class Network(nn.Module):
-    """Motif detectors, their best match anywhere in the sequence, one hidden layer, one head per task.
+    """Motif detectors, their best match anywhere in the sequence, one hidden layer, one head per task; some of a kind.
 
-    After DeepBind (Alipanahi et al. 2015, Nature Biotechnology 33:831), with batch normalisation between convolution
-    and ReLU, a shared trunk and several heads. Zero padding equals unknown bases, so sequences of any length can be
+    After DeepBind (Alipanahi et al. 2015, Nature Biotechnology 33:831), with centred, normalised filters in place of free
+    ones. It consists of `members` such networks that differ in their start alone and are averaged, since on a few hundred
+    peaks the start decides what a single one finds. Zero padding equals unknown bases, so sequences of any length can be
     scored.
 
-    filters, filter_bp, hidden, dropout: see the configuration; tasks: number of heads
+    filters, filter_bp, hidden, dropout, members: see the configuration; tasks: number of heads
     """
 
-    def __init__(self, filters, filter_bp, hidden, dropout, tasks=1):
+    def __init__(self, filters, filter_bp, hidden, dropout, members=1, tasks=1):
         super().__init__()
-        self.trunk = nn.Sequential(
-            nn.Conv1d(4, filters, filter_bp, padding=filter_bp // 2),
-            nn.BatchNorm1d(filters),
-            nn.ReLU(),
-            GlobalMaxPool(),
-            nn.Flatten(),
-            nn.Dropout(dropout),
-            nn.Linear(filters, hidden),
-            nn.ReLU(),
-            nn.Dropout(dropout),
+        self.trunks = nn.ModuleList(
+            nn.Sequential(
+                MotifDetectors(filters, filter_bp),
+                GlobalMaxPool(),
+                nn.Flatten(),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+                nn.Linear(filters, hidden),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+            )
+            for _ in range(members)
         )
-        self.head = nn.Linear(hidden, tasks)
+        self.heads = nn.ModuleList(nn.Linear(hidden, tasks) for _ in range(members))
 
     @property
-    def filters(self):
-        """Weights of the first layer, (filters, 4, filter_bp)."""
-        return self.trunk[0].weight
+    def detectors(self):
+        """The first layers of all members, a list of MotifDetectors."""
+        return [trunk[0] for trunk in self.trunks]
+
+    def member_logits(self, sequences):
+        """Logits (members, windows, tasks) of one-hot sequences (windows, 4, bases), read on the given strand only."""
+        return torch.stack([head(trunk(sequences)) for trunk, head in zip(self.trunks, self.heads, strict=True)])
 
     def forward(self, sequences):
-        """Logits (windows, tasks) of one-hot sequences (windows, 4, bases), read on the given strand only."""
-        return self.head(self.trunk(sequences))
+        """Mean logits of the members, (windows, tasks), of one-hot sequences (windows, 4, bases) as they are read."""
+        return self.member_logits(sequences).mean(dim=0)
 
 
 def both_strands(network, sequences):

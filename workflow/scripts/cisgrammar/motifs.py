@@ -42,7 +42,7 @@ def cut_seqlets(values, codes, threshold):
     return (
         torch.as_tensor(contributions),
         one_hot(bases[rows[:, None], columns]),
-        torch.as_tensor(seqlets["attribution"].to_numpy()),
+        torch.as_tensor(seqlets["attribution"].to_numpy(copy=True)),
     )
 
 

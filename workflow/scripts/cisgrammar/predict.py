@@ -15,7 +15,7 @@ SHORTEST_BP = 20
 
 def is_fasta(path):
     with open_text(path) as handle:
-        return handle.readline().startswith(">")
+        return next((line for line in handle if line.strip()), "").startswith(">")
 
 
 def read_fasta(path):
@@ -70,21 +70,19 @@ def score_sequences(network, codes, window_bp):
     """Probability that each sequence is bound, float array (sequences,).
 
     network: Network with one head; codes: list of uint8 arrays; window_bp: width that the network was trained on
-    A shorter sequence is set in the middle of unknown bases; a longer one is scored in windows every half width (the last
-    one flush with its end) and gets its best window's score. Probabilities hold for the share of bound windows that the
-    network was trained on.
+    A shorter sequence is set in the middle of unknown bases; a longer one is scored in windows every half width, counted
+    from both ends so that both strands score alike, and gets its best window's score. Probabilities hold for the share of
+    bound windows that the network was trained on.
     """
     windows, owner = [], []
     for i, sequence in enumerate(codes):
-        if len(sequence) <= window_bp:
-            padded = np.full(window_bp, 4, dtype=np.uint8)
-            start = (window_bp - len(sequence)) // 2
-            padded[start : start + len(sequence)] = sequence
-            cut = padded[None]
+        missing = window_bp - len(sequence)
+        if missing >= 0:
+            left = sorted({missing // 2, missing - missing // 2})
+            cut = np.array([np.pad(sequence, (n, missing - n), constant_values=4) for n in left])
         else:
-            starts = np.append(
-                np.arange(0, len(sequence) - window_bp, max(1, window_bp // 2)), len(sequence) - window_bp
-            )
+            starts = np.arange(0, -missing, max(1, window_bp // 2))
+            starts = np.union1d(starts, -missing - starts)
             cut = np.lib.stride_tricks.sliding_window_view(sequence, window_bp)[starts]
         windows.append(cut)
         owner.append(np.full(len(cut), i))

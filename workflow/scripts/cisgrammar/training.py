@@ -12,9 +12,9 @@ from lightning_fabric import Fabric
 from sklearn.metrics import average_precision_score
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from cisgrammar.layers import one_hot
+from cisgrammar.layers import one_hot, reverse_complement
 from cisgrammar.log import InputError
-from cisgrammar.model import both_strands, choose_device, score
+from cisgrammar.model import choose_device, score
 from cisgrammar.sequences import read_sequences
 from cisgrammar.splits import SPLITS
 
@@ -66,7 +66,10 @@ def log_prior_shift(labels, tasks, negatives_per_positive):
 def validate(network, data, tasks):
     """(mean loss, mean AUPRC over the tasks) on validation windows."""
     logits = score(network, data["codes"])[np.arange(len(tasks)), tasks]
-    loss = np.mean(np.logaddexp(0, logits) - data["label"] * logits)
+    with np.errstate(invalid="ignore"):
+        loss = np.mean(np.logaddexp(0, logits) - data["label"] * logits)
+    if not np.isfinite(loss):
+        return float(loss), np.nan
     auprc = [average_precision_score(data["label"][tasks == t], logits[tasks == t]) for t in np.unique(tasks)]
     return float(loss), float(np.mean(auprc))
 
@@ -78,8 +81,7 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
     train, validation: dicts of `read_sequences`, train with flanks; an int array `task` per window names its head
     settings: dict batch_size, learning_rate, weight_decay, epochs, patience, negatives_per_positive
     fabric: lightning Fabric; rng: numpy Generator; phase: word for the history
-    parameters: the parameters to fit; the others stay bit for bit as they are, and the network in evaluation mode, so
-    that batch normalisation keeps its statistics; default all
+    parameters: the parameters to fit; the others stay bit for bit as they are, and dropout is off; default all
     The loss is binary cross-entropy of the mean logit of both strands; the optimiser AdamW with a one-cycle learning
     rate (Smith & Topin 2019); the starting weights compete as epoch 0.
     Returns the history, a data frame phase, epoch, train_loss, validation_loss, validation_auprc, learning_rate, kept.
@@ -96,6 +98,7 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
     shift = log_prior_shift(labels, tasks, settings["negatives_per_positive"]).to(fabric.device)
     optimizer = torch.optim.AdamW(fitted, lr=settings["learning_rate"], weight_decay=settings["weight_decay"])
     model, optimizer = fabric.setup(network, optimizer)
+    model.mark_forward_method("member_logits")
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings["learning_rate"], total_steps=settings["epochs"] * n_steps, pct_start=0.1
     )
@@ -110,14 +113,19 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
                 task = torch.as_tensor(tasks[rows]).to(fabric.device)
                 label = torch.as_tensor(train["label"][rows]).float().to(fabric.device)
                 weight = torch.as_tensor(train["weight"][rows]).to(fabric.device)
-                logits = both_strands(model, one_hot(codes)).gather(1, task[:, None])[:, 0] + shift[task]
-                loss = binary_cross_entropy_with_logits(logits, label, weight)
+                sequences = one_hot(codes)
+                strands = model.member_logits(torch.cat([sequences, reverse_complement(sequences)]))
+                logits = strands.unflatten(1, (2, -1)).mean(dim=1)[:, torch.arange(len(task)), task] + shift[task]
+                # The sum over the members: each learns as if it were alone.
+                loss = binary_cross_entropy_with_logits(
+                    logits, label.expand_as(logits), weight.expand_as(logits), reduction="sum"
+                ) / len(task)
                 optimizer.zero_grad()
                 fabric.backward(loss)
-                fabric.clip_gradients(model, optimizer, max_norm=1.0)
+                fabric.clip_gradients(model, optimizer, max_norm=1.0, error_if_nonfinite=False)
                 optimizer.step()
                 schedule.step()
-                losses.append(loss.item())
+                losses.append(loss.item() / len(logits))
         validation_loss, auprc = validate(network, validation, validation["task"])
         if not np.isfinite([*losses, validation_loss]).all():
             network.load_state_dict(best_weights)
@@ -183,4 +191,4 @@ def join_tasks(paths, split, flank=False):
 
 def network_settings(settings):
     """The part of the section `training` that the network is built from."""
-    return {name: settings[name] for name in ("filters", "filter_bp", "hidden", "dropout")}
+    return {name: settings[name] for name in ("filters", "filter_bp", "hidden", "dropout", "members")}
