@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from cisgrammar.layers import one_hot
 from cisgrammar.log import InputError
 from cisgrammar.model import Network, probability, score
 from cisgrammar.sequences import write_sequences
@@ -238,20 +239,31 @@ def test_every_part_of_every_member_learns(windows):
         assert torch.allclose(detectors.weight.flatten(1).norm(dim=1), detectors.gain.abs(), atol=1e-5)
 
 
+def test_train_loss_by_hand():
+    """One batch of all windows: the mean over members and windows, weighted, of the mean logit of both strands."""
+    data = planted(10, 20, np.random.default_rng(6), flank_bp=0)
+    data["weight"] = np.linspace(0.1, 3, 30).astype(np.float32)
+    fabric, network = set_up("cpu", 1, 2), Network(**{**SHAPE, "dropout": 0.0})
+    with torch.no_grad():
+        strands = [network.member_logits(one_hot(codes)) for codes in (data["codes"], 3 - data["codes"][:, ::-1])]
+    logits = (sum(strands) / 2)[..., 0].numpy()
+    expected = np.mean(data["weight"] * (np.logaddexp(0, logits) - data["label"] * logits))
+    settings = {**SETTINGS, "batch_size": 100, "epochs": 1}
+    history = fit(network, data, data, settings, fabric, np.random.default_rng(0), "train")
+    assert history["train_loss"][1] == pytest.approx(expected, rel=1e-5)
+
+
 def test_each_member_learns_as_if_it_were_alone(windows, monkeypatch):
     """Without dropout and without clipped gradients a member has the gradients and ends where it ends alone."""
     train = {**windows[0], "weight": np.full(len(windows[0]["label"]), 0.01, dtype=np.float32)}  # gradients below 1
-    norms, clip = [], Fabric.clip_gradients
-
-    def watched(fabric, module, *arguments, **settings):
-        gradients = [parameter.grad.norm() for parameter in module.parameters()]
-        norms.append(float(torch.stack(gradients).norm()))
-        return clip(fabric, module, *arguments, **settings)
-
-    monkeypatch.setattr(Fabric, "clip_gradients", watched)
-    shape = {**SHAPE, "dropout": 0.0}
+    norms, backward, shape = [], Fabric.backward, {**SHAPE, "dropout": 0.0}
 
     def fitted(network):
+        def watched(*arguments):
+            backward(*arguments)
+            norms.append(float(torch.stack([parameter.grad.norm() for parameter in network.parameters()]).norm()))
+
+        monkeypatch.setattr(Fabric, "backward", watched)
         area = iter((0.1, 0.2, 0.3))  # the last weights are kept
         monkeypatch.setattr("cisgrammar.training.validate", lambda *_: (1.0, next(area)))
         settings, fabric = {**SETTINGS, "epochs": 2}, set_up("cpu", 1, 0)

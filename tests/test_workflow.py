@@ -16,8 +16,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "config" / "demo.yaml"
-EXPERIMENTS = [(cell_type, tf) for cell_type in ("erythroid", "myeloid") for tf in ("CTCF", "GATA1", "SPI1")]
-PLANTED = {"CTCF": "MA0139.2", "GATA1": "MA0035.5", "SPI1": "MA0080.7"}
+EXPERIMENTS = [(cell_type, tf) for cell_type in ("erythroid", "myeloid") for tf in ("CTCF", "NRF1", "SPI1")]
+PLANTED = {"CTCF": "MA0139.2", "NRF1": "MA0506.3", "SPI1": "MA0080.7"}
 
 
 def snakemake(folder, *arguments, config=None, configfile=DEMO, timeout=1500):
@@ -248,8 +248,8 @@ def test_same_seed_same_bytes(demo, tmp_path):
     for part in ("resources", "results/peaks"):
         shutil.copytree(demo / part, second / part)
     targets = [
-        "results/negatives/myeloid/GATA1/negatives.bed",
-        "results/training/myeloid/GATA1/model.safetensors",
+        "results/negatives/myeloid/NRF1/negatives.bed",
+        "results/training/myeloid/NRF1/model.safetensors",
     ]
     done = snakemake(second, *targets, "--rerun-triggers", "mtime", config={})
     assert done.returncode == 0, said(done)[-3000:]
@@ -316,22 +316,22 @@ def test_bad_rows_stop_at_once(rows, words, tmp_path):
 def test_bad_bam_leaves_earlier_results(again, demo, tmp_path):
     """A truncated replacement of a BAM file stops the run with its row; peaks and model of before are still there."""
     bam = tmp_path / "cut.bam"
-    whole = (demo / "resources/simulation/reads/myeloid_GATA1_1.bam").read_bytes()
+    whole = (demo / "resources/simulation/reads/myeloid_NRF1_1.bam").read_bytes()
     bam.write_bytes(whole)
     pysam.index(str(bam))
     bam.write_bytes(whole[: len(whole) // 2])
     samples = (ROOT / "config/demo.tsv").read_text()
     table = tmp_path / "samples.tsv"
-    table.write_text(samples.replace("resources/simulation/reads/myeloid_GATA1_1.bam", str(bam)))
+    table.write_text(samples.replace("resources/simulation/reads/myeloid_NRF1_1.bam", str(bam)))
     kept = [
-        demo / "results/peaks/myeloid/GATA1/called.narrowPeak",
-        demo / "results/peaks/myeloid/GATA1/peaks.bed",
-        demo / "results/training/myeloid/GATA1/model.safetensors",
+        demo / "results/peaks/myeloid/NRF1/called.narrowPeak",
+        demo / "results/peaks/myeloid/NRF1/peaks.bed",
+        demo / "results/training/myeloid/NRF1/model.safetensors",
     ]
     before = [path.read_bytes() for path in kept]
-    checked = demo / "results/peaks/myeloid/GATA1/inputs.json"
+    checked = demo / "results/peaks/myeloid/NRF1/inputs.json"
     saved, times = checked.read_bytes(), checked.stat()
-    done = again("results/training/myeloid/GATA1/model.safetensors", samples=str(table))
+    done = again("results/training/myeloid/NRF1/model.safetensors", samples=str(table))
     assert done.returncode != 0
     line = next(line for line in said(done).splitlines() if "cut short" in line)
     assert str(bam) in line and "samples.tsv, row" in line and "copy it again" in line

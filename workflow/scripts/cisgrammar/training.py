@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from sklearn.metrics import average_precision_score
+from torch.nn import ModuleList
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cisgrammar.layers import one_hot, reverse_complement
@@ -91,6 +92,7 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
     chosen = {id(parameter) for parameter in fitted}
     for parameter in network.parameters():
         parameter.requires_grad_(id(parameter) in chosen)
+    network.zero_grad()
     labels, tasks = train["label"].astype(np.int64), train["task"]
     n_steps = math.ceil(
         len(draw_epoch(labels, tasks, settings["negatives_per_positive"], rng)) / settings["batch_size"]
@@ -122,7 +124,8 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
                 ) / len(task)
                 optimizer.zero_grad()
                 fabric.backward(loss)
-                fabric.clip_gradients(model, optimizer, max_norm=1.0, error_if_nonfinite=False)
+                for member in zip(network.trunks, network.heads, strict=True):
+                    fabric.clip_gradients(ModuleList(member), optimizer, max_norm=1.0, error_if_nonfinite=False)
                 optimizer.step()
                 schedule.step()
                 losses.append(loss.item() / len(logits))
