@@ -13,7 +13,7 @@ from cisgrammar.model import Network, score
 from tangermeme.ersatz import dinucleotide_shuffle
 
 MOTIF = "TGACTCAGC"
-SHAPE = {"filters": 8, "filter_bp": 11, "hidden": 6, "dropout": 0.3}
+SHAPE = {"filters": 8, "filter_bp": 11, "hidden": 6, "dropout": 0.3, "hidden_dropout": 0.1}
 
 
 def codes_of(sequence):
@@ -26,13 +26,12 @@ def random_codes(n, bases, seed=0):
 
 def exact_network(motif=MOTIF, filters=1):
     """A network whose first filter is 0.5 on the very motif, below 0 on all else: logit of one strand 6 or -2."""
-    network = Network(filters=filters, filter_bp=len(motif), hidden=1, dropout=0.0)
+    network = Network(filters=filters, filter_bp=len(motif), hidden=1, dropout=0.0, hidden_dropout=0.0)
     detectors, hidden, head = network.detectors[0], network.trunks[0][5], network.heads[0]
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
-        detectors.directions[0] = one_hot(codes_of(motif))
-        detectors.gain.fill_((0.75 * len(motif)) ** 0.5)  # 0.75 for each base of the motif, -0.25 for others
+        detectors.free[0] = one_hot(codes_of(motif))
         detectors.bias.fill_(0.5 - 0.75 * len(motif))
         hidden.weight[0, 0] = 4
         head.weight.fill_(4)
@@ -76,7 +75,7 @@ def test_contributions_add_up(members):
 
 def test_contributions_of_members_are_averaged():
     codes = planted_codes()
-    network = Network(filters=1, filter_bp=9, hidden=1, dropout=0.0, members=2)
+    network = Network(filters=1, filter_bp=9, hidden=1, dropout=0.0, hidden_dropout=0.0, members=2)
     one, other = exact_network(), exact_network("CCACGTGAA")
     codes[0, 40:49] = codes_of("CCACGTGAA")
     for place, member in enumerate((one, other)):
@@ -173,11 +172,11 @@ def test_filter_matrices_names_members_and_filters():
     codes = random_codes(6, 60, seed=4)
     codes[:2, 20:29] = codes_of(MOTIF)
     codes[2:5, 40:49] = codes_of("CCACGTGAA")
-    network = Network(filters=2, filter_bp=9, hidden=1, dropout=0.0, members=2)
+    network = Network(filters=2, filter_bp=9, hidden=1, dropout=0.0, hidden_dropout=0.0, members=2)
     for place, motif in enumerate((MOTIF, "CCACGTGAA")):
         network.trunks[place].load_state_dict(exact_network(motif, filters=2).trunks[0].state_dict())
     with torch.no_grad():
-        network.detectors[0].directions.copy_(network.detectors[0].directions.flip(0))
+        network.detectors[0].free.copy_(network.detectors[0].free.flip(0))
     found = filter_matrices(network, codes)
     assert [matrix["id"] for matrix in found] == ["member_1_filter_2", "member_2_filter_1"]
     assert [matrix["n_sites"] for matrix in found] == [2, 3]

@@ -58,12 +58,11 @@ def test_global_max_pool_has_nothing_to_save():
     assert not pool.state_dict()
 
 
-def detectors_of(directions, gain, bias):
-    """One detector with the given directions, rows A C G T."""
-    detectors = MotifDetectors(1, len(directions[0]))
+def detectors_of(free, bias):
+    """One detector with the given free weights, rows A C G T."""
+    detectors = MotifDetectors(1, len(free[0]))
     with torch.no_grad():
-        detectors.directions[0] = torch.tensor(directions)
-        detectors.gain.fill_(gain)
+        detectors.free[0] = torch.tensor(free)
         detectors.bias.fill_(bias)
     return detectors
 
@@ -72,37 +71,29 @@ def random_detectors(filters=6, filter_bp=9):
     torch.manual_seed(0)
     detectors = MotifDetectors(filters, filter_bp)
     with torch.no_grad():
-        detectors.directions.add_(torch.rand(filters, 1, filter_bp))
-        detectors.gain.copy_(torch.tensor([0.5, 1, 2, 3, 10, -4.0]))
+        detectors.free.add_(torch.rand(filters, 1, filter_bp))
     return detectors
 
 
 def test_new_detectors():
     detectors = MotifDetectors(5, 7)
     assert detectors.weight.shape == (5, 4, 7)
-    assert detectors.weight.flatten(1).norm(dim=1).tolist() == pytest.approx([2] * 5)
-    assert not detectors.bias.any()
-    assert sorted(name for name, _ in detectors.named_parameters()) == ["bias", "directions", "gain"]
+    assert detectors.free.abs().max() <= 28**-0.5
+    assert sorted(name for name, _ in detectors.named_parameters()) == ["bias", "free"]
     assert not torch.equal(detectors.weight, MotifDetectors(5, 7).weight)
 
 
 def test_the_columns_of_each_filter_sum_to_zero():
     detectors = random_detectors()
-    assert detectors.directions.sum(dim=1).abs().min() > 0.01
+    assert detectors.free.sum(dim=1).abs().min() > 0.01
     assert detectors.weight.sum(dim=1).abs().max() < 1e-4
 
 
-def test_the_norm_of_each_filter_is_its_gain():
-    norms = random_detectors().weight.flatten(1).norm(dim=1)
-    assert norms.tolist() == pytest.approx([0.5, 1, 2, 3, 10, 4])
-
-
-def test_size_and_column_means_of_the_directions_do_not_count():
+def test_column_means_of_the_free_weights_do_not_count():
     detectors = random_detectors()
     before = detectors.weight.detach().clone()
     with torch.no_grad():
-        detectors.directions.mul_(7)
-        detectors.directions.add_(torch.randn(6, 1, 9))
+        detectors.free.add_(torch.randn(6, 1, 9))
     assert torch.allclose(detectors.weight, before, atol=1e-5)
 
 
@@ -114,23 +105,21 @@ def test_columns_still_sum_to_zero_after_a_step():
     optimizer.step()
     assert (detectors.weight - before).abs().max() > 0.01
     assert detectors.weight.sum(dim=1).abs().max() < 1e-4
-    norms = detectors.weight.flatten(1).norm(dim=1)
-    assert torch.allclose(norms, detectors.gain.abs(), atol=1e-4)
 
 
-# A, then T: without their means the columns are 3 -1 -1 -1 and -1 -1 -1 3, together sqrt(24) long
-A_THEN_T = [[4.0, 1.0], [0.0, 1.0], [0.0, 1.0], [0.0, 5.0]]
+# A, then T: without their means the columns are 6 -2 -2 -2 and -2 -2 -2 6
+A_THEN_T = [[8.0, 2.0], [0.0, 2.0], [0.0, 2.0], [0.0, 10.0]]
 
 
 def test_weight_by_hand():
-    weight = detectors_of(A_THEN_T, gain=2 * 24**0.5, bias=0).weight[0]
+    weight = detectors_of(A_THEN_T, bias=0).weight[0]
     expected = [[6, -2], [-2, -2], [-2, -2], [-2, 6]]
     assert weight.detach().numpy() == pytest.approx(np.array(expected), abs=1e-5)
 
 
 def test_output_by_hand():
     """Unknown bases, in the sequence or beyond its ends, add nothing to the bias of 0.5."""
-    found = detectors_of(A_THEN_T, gain=2 * 24**0.5, bias=0.5)(one_hot(codes_of("ATAN")[None]))
+    found = detectors_of(A_THEN_T, bias=0.5)(one_hot(codes_of("ATAN")[None]))
     # -A, AT, TA, AN, N-
     assert found.shape == (1, 1, 5)
     assert found.flatten().tolist() == pytest.approx([-1.5, 12.5, -3.5, 6.5, 0.5], abs=1e-5)
@@ -142,7 +131,7 @@ def test_output_of_any_length(filter_bp, expected):
     assert detectors(torch.zeros(2, 4, 10)).shape == (2, 3, expected)
 
 
-def test_directions_that_are_all_the_same_are_silent():
-    detectors = detectors_of([[1.0, 2.0]] * 4, gain=2, bias=-0.25)
+def test_weights_that_are_all_the_same_are_silent():
+    detectors = detectors_of([[1.0, 2.0]] * 4, bias=-0.25)
     assert not detectors.weight.any()
     assert detectors(one_hot(codes_of("ACGTN")[None])).flatten().tolist() == [-0.25] * 6

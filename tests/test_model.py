@@ -10,7 +10,7 @@ from cisgrammar.layers import one_hot
 from cisgrammar.model import Network, both_strands, choose_device, load_model, probability, save_model, score
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-SHAPE = {"filters": 8, "filter_bp": 11, "hidden": 6, "dropout": 0.3}
+SHAPE = {"filters": 8, "filter_bp": 11, "hidden": 6, "dropout": 0.3, "hidden_dropout": 0.1}
 MOTIF = "TGACTCAGC"
 
 
@@ -42,11 +42,10 @@ def trained_network(steps=60):
 
 def exact_network(motif=MOTIF):
     """A network whose only filter is 0.5 on the very motif, below 0 on all else: logit of one strand 6 or -2."""
-    network = Network(filters=1, filter_bp=len(motif), hidden=1, dropout=0.0)
+    network = Network(filters=1, filter_bp=len(motif), hidden=1, dropout=0.0, hidden_dropout=0.0)
     detectors, hidden, head = network.detectors[0], network.trunks[0][5], network.heads[0]
     with torch.no_grad():
-        detectors.directions.copy_(one_hot(codes_of(motif)[None]))
-        detectors.gain.fill_((0.75 * len(motif)) ** 0.5)  # 0.75 for each base of the motif, -0.25 for others
+        detectors.free.copy_(one_hot(codes_of(motif)[None]))
         detectors.bias.fill_(0.5 - 0.75 * len(motif))
         hidden.weight.fill_(4)
         hidden.bias.fill_(0)
@@ -121,7 +120,7 @@ def test_a_network_is_the_mean_of_its_members():
 def test_the_mean_of_members_worked_out_by_hand():
     """One member knows the motif, the other another one: 2 and -2, -2 and 2, 2 and 2, -2 and -2."""
     other = "CCACGTGAA"
-    network = Network(filters=1, filter_bp=9, hidden=1, dropout=0.0, members=2)
+    network = Network(filters=1, filter_bp=9, hidden=1, dropout=0.0, hidden_dropout=0.0, members=2)
     for place, motif in enumerate((MOTIF, other)):
         network.trunks[place].load_state_dict(exact_network(motif).trunks[0].state_dict())
         network.heads[place].load_state_dict(exact_network(motif).heads[0].state_dict())
@@ -134,7 +133,7 @@ def test_the_mean_of_members_worked_out_by_hand():
 def test_members_differ():
     network = random_network(members=3).eval()
     for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert not torch.equal(network.detectors[one].directions, network.detectors[other].directions)
+        assert not torch.equal(network.detectors[one].free, network.detectors[other].free)
         assert not torch.equal(network.trunks[one][5].weight, network.trunks[other][5].weight)
         assert not torch.equal(network.heads[one].weight, network.heads[other].weight)
     with torch.inference_mode():
@@ -166,7 +165,7 @@ def test_score_does_not_depend_on_batches_or_mode():
 @pytest.mark.parametrize("filter_bp", [11, 12])
 def test_unknown_bases_are_the_padding(filter_bp):
     """Unknown bases at the ends only add places for a filter, and from half a filter on they add nothing new."""
-    network, codes = random_network(filter_bp=filter_bp).eval(), random_codes(30, 40)
+    network, codes = random_network(filter_bp=filter_bp).eval(), random_codes(60, 14)
     enough = filter_bp // 2 + 1
     with torch.inference_mode():
         pooled = [network.trunks[0][:3](one_hot(pad(codes, n, n))).flatten(1) for n in (0, enough, 40)]
@@ -206,8 +205,8 @@ def test_save_and_load_round_trip(tmp_path):
     loaded, description = load_model(weights, settings)
     assert np.array_equal(score(loaded, codes), score(network, codes))
     assert not loaded.training
-    # directions 8 x 4 x 11, gain and bias 8 + 8, hidden layer 8 x 6 + 6, head 6 + 1
-    assert description == {"network": SHAPE, "tf": "CTCF", "n_parameters": 352 + 16 + 54 + 7}
+    # detectors 8 x 4 x 11 and 8, hidden layer 8 x 6 + 6, head 6 + 1
+    assert description == {"network": SHAPE, "tf": "CTCF", "n_parameters": 352 + 8 + 54 + 7}
 
 
 def test_all_members_are_saved(tmp_path):
@@ -217,7 +216,7 @@ def test_all_members_are_saved(tmp_path):
     loaded, description = load_model(tmp_path / "weights", tmp_path / "settings")
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in network.state_dict().items())
     assert np.array_equal(score(loaded, codes), score(network, codes))
-    assert description == {"network": shape, "n_parameters": 3 * (352 + 16 + 54 + 14)}
+    assert description == {"network": shape, "n_parameters": 3 * (352 + 8 + 54 + 14)}
 
 
 def test_another_number_of_members_is_refused(tmp_path):

@@ -17,7 +17,7 @@ LENGTHS = [20, 21, WINDOW_BP - 1, WINDOW_BP, WINDOW_BP + 1, 5 * WINDOW_BP]
 def network():
     """A random network whose logits differ between sequences."""
     torch.manual_seed(0)
-    network = Network(filters=8, filter_bp=11, hidden=6, dropout=0.3, members=2)
+    network = Network(filters=8, filter_bp=11, hidden=6, dropout=0.3, hidden_dropout=0.3, members=2)
     with torch.no_grad():
         for trunk, head in zip(network.trunks, network.heads, strict=True):
             trunk[5].weight.normal_()

@@ -10,7 +10,7 @@ from cisgrammar.model import Network
 from cisgrammar.training import fit, set_up
 from cisgrammar.transfer import check_chromosomes, fine_tune, take_trunk
 
-SHAPE = {"filters": 12, "filter_bp": 9, "hidden": 8, "dropout": 0.2, "members": 2}
+SHAPE = {"filters": 12, "filter_bp": 9, "hidden": 8, "dropout": 0.2, "hidden_dropout": 0.1, "members": 2}
 SETTINGS = {
     "batch_size": 32,
     "learning_rate": 0.02,
@@ -52,7 +52,7 @@ def pretrained():
     network = Network(**SHAPE, tasks=3)
     with torch.no_grad():
         for detectors in network.detectors:
-            detectors.directions[:4].add_(0.1 * one_hot(MOTIF))
+            detectors.free[:4].add_(0.1 * one_hot(MOTIF))
     return network.eval()
 
 
@@ -81,8 +81,8 @@ def test_the_trunks_are_copied_and_the_heads_are_new(pretrained):
     assert [head.weight.shape for head in network.heads] == [(1, 8)] * 2
     assert not torch.equal(network.heads[0].weight, network.heads[1].weight)
     with torch.no_grad():
-        network.trunks[1][0].directions.zero_()
-    assert pretrained.detectors[1].directions.any()
+        network.trunks[1][0].free.zero_()
+    assert pretrained.detectors[1].free.any()
 
 
 def test_another_number_of_members_is_refused(pretrained):

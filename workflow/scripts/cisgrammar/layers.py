@@ -31,25 +31,23 @@ class GlobalMaxPool(nn.Module):
 
 
 class MotifDetectors(nn.Module):
-    """A convolution whose filters are motifs: each column has mean zero over the four bases, each filter its own gain.
+    """A convolution whose filters are motifs: every column has mean zero over the four bases, as log-odds have.
 
-    Weights are gain x v / |v|, v without its column means (weight normalisation, Salimans & Kingma 2016, here centred as
-    log-odds are, so that only differences between bases count). In place of batch normalisation it costs nothing per
-    window and keeps no running statistics. Input (windows, 4, bases), output (windows, filters, bases); beyond the ends
-    lie unknown bases.
+    Only differences between bases count, so an unknown base adds nothing, like a base that could be any of the four. The
+    start is that of torch's Conv1d. Input (windows, 4, bases), output (windows, filters, bases); beyond the ends lie
+    unknown bases.
     """
 
     def __init__(self, filters, filter_bp):
         super().__init__()
-        self.directions = nn.Parameter(0.05 * torch.randn(filters, 4, filter_bp))
-        self.gain = nn.Parameter(torch.full((filters,), 2.0))
-        self.bias = nn.Parameter(torch.zeros(filters))
+        bound = (4 * filter_bp) ** -0.5
+        self.free = nn.Parameter(torch.empty(filters, 4, filter_bp).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(filters).uniform_(-bound, bound))
 
     @property
     def weight(self):
         """(filters, 4, filter_bp), rows A C G T."""
-        centred = self.directions - self.directions.mean(dim=1, keepdim=True)
-        return (self.gain / centred.flatten(1).norm(dim=1).clamp(min=1e-8))[:, None, None] * centred
+        return self.free - self.free.mean(dim=1, keepdim=True)
 
     def forward(self, sequences):
-        return nn.functional.conv1d(sequences, self.weight, self.bias, padding=self.directions.shape[-1] // 2)
+        return nn.functional.conv1d(sequences, self.weight, self.bias, padding=self.free.shape[-1] // 2)

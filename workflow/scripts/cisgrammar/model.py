@@ -12,15 +12,14 @@ from cisgrammar.layers import GlobalMaxPool, MotifDetectors, one_hot, reverse_co
 class Network(nn.Module):
     """Motif detectors, their best match anywhere in the sequence, one hidden layer, one head per task; some of a kind.
 
-    After DeepBind (Alipanahi et al. 2015, Nature Biotechnology 33:831), with centred, normalised filters in place of free
-    ones. It consists of `members` such networks that differ in their start alone and are averaged, since on a few hundred
-    peaks the start decides what a single one finds. Zero padding equals unknown bases, so sequences of any length can be
-    scored.
+    After DeepBind (Alipanahi et al. 2015, Nature Biotechnology 33:831), with centred filters. It consists of `members`
+    such networks that differ in their start alone and are averaged, since on a few hundred peaks the start decides what a
+    single one finds. Zero padding equals unknown bases, so sequences of any length can be scored.
 
-    filters, filter_bp, hidden, dropout, members: see the configuration; tasks: number of heads
+    filters, filter_bp, hidden, dropout, hidden_dropout, members: see the configuration; tasks: number of heads
     """
 
-    def __init__(self, filters, filter_bp, hidden, dropout, members=1, tasks=1):
+    def __init__(self, filters, filter_bp, hidden, dropout, hidden_dropout, members=1, tasks=1):
         super().__init__()
         self.trunks = nn.ModuleList(
             nn.Sequential(
@@ -31,7 +30,7 @@ class Network(nn.Module):
                 nn.Dropout(dropout),
                 nn.Linear(filters, hidden),
                 nn.ReLU(),
-                nn.Dropout(dropout),
+                nn.Dropout(hidden_dropout),
             )
             for _ in range(members)
         )

@@ -194,4 +194,4 @@ def join_tasks(paths, split, flank=False):
 
 def network_settings(settings):
     """The part of the section `training` that the network is built from."""
-    return {name: settings[name] for name in ("filters", "filter_bp", "hidden", "dropout", "members")}
+    return {name: settings[name] for name in ("filters", "filter_bp", "hidden", "dropout", "hidden_dropout", "members")}
