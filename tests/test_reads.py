@@ -6,7 +6,7 @@ import pysam
 import pytest
 from cisgrammar.files import checksum
 from cisgrammar.log import InputError
-from cisgrammar.reads import check_names, describe_file, read_format
+from cisgrammar.reads import check_names, describe_file, find_row, read_format
 
 LENGTHS = {"chr1": 1000, "chr2": 500, "chrM": 100}
 PLACE = "samples.tsv, row 2"
@@ -268,3 +268,10 @@ def test_real_reads(shared):
     for name, kind in (("CTCF_SE_ChIP_chr22_50k.bed.gz", "BED"), ("CTCF_PE_ChIP_chr22_50k.bedpe.gz", "BEDPE")):
         found = describe_file(shared / "macs3" / name, row, lengths, 1)
         assert (found["format"], found["n"]) == (kind, 49_622)
+
+
+def test_row_of_a_replicate(tmp_path):
+    table = tmp_path / "samples.tsv"
+    table.write_text("cell_type\ttf\treplicate\nK562\tGATA1\t1\n# note\nK562 \tGATA1\t2\nK562\tMAX\t\n")
+    assert find_row(table, "K562", "GATA1", "2") == f"{table}, row 4"
+    assert find_row(table, "K562", "MAX", "1") == f"{table}, row 5"

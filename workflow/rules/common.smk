@@ -108,7 +108,8 @@ SAMPLE_SCHEMA = load_schema("samples")
 
 check(config, load_schema("config"), ", ".join(map(str, workflow.configfiles)) or "configuration")
 validate(config, "../schemas/config.schema.yaml")
-SAMPLES = read_samples(local_path(config["samples"]))
+config["samples"] = local_path(config["samples"])
+SAMPLES = read_samples(config["samples"])
 EXPERIMENTS = {key: rows for key, rows in SAMPLES.groupby(["cell_type", "tf"], sort=False)}
 SIMULATED = config["references"]["genome"] == "simulated"
 GENOME = "resources/simulation/genome.fa" if SIMULATED else local_copy(config["references"]["genome"], "genome.fa.gz")
@@ -157,16 +158,18 @@ def experiment_files(wildcards):
 
 
 def experiment_rows(wildcards):
-    """One dict (place, role, replicate, location, checksum) per file of an experiment."""
+    """One dict (role, replicate, location, checksum) per file of an experiment.
+
+    The row number is not in it: a row more above would make every experiment below run again.
+    """
     return [
         {
-            "place": place,
             "role": role,
             "replicate": row["replicate"],
             "location": row[role],
             "checksum": row[f"{role}_checksum"],
         }
-        for place, row in experiment(wildcards).iterrows()
+        for _, row in experiment(wildcards).iterrows()
         for role in ("treatment", "control", "peaks")
         if row[role]
     ]

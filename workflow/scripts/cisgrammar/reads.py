@@ -37,6 +37,16 @@ def describe_file(path, row, lengths, minimum):
     return {"file": str(path), "role": row["role"], "replicate": row["replicate"], "format": kind, "n": n}
 
 
+def find_row(table, cell_type, tf, replicate):
+    """`file, row number` of a replicate in the table of experiments, for messages."""
+    rows = pd.read_csv(table, sep="\t", dtype=str, comment="#", skip_blank_lines=False)
+    rows = rows.rename(columns=str.strip).apply(lambda column: column.str.strip())
+    found = (rows["cell_type"] == cell_type) & (rows["tf"] == tf)
+    if "replicate" in rows:
+        found &= rows["replicate"].fillna("1") == replicate
+    return f"{table}, row {found.idxmax() + 2}"
+
+
 def read_format(path):
     """Format of a file of reads by its name: BAM, BED or BEDPE; InputError for any other."""
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
