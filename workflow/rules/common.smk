@@ -58,10 +58,11 @@ def read_samples(path):
     """Table of the experiments, one row per replicate; stops with file, row and remedy when it is not sound."""
     if not os.path.exists(path):
         raise WorkflowError(f"{path}: the table of the experiments is missing; correct `samples` in the configuration")
-    table = pd.read_csv(path, sep="\t", dtype=str, comment="#", skip_blank_lines=False)
+    table = pd.read_csv(path, sep="\t", dtype=str, skip_blank_lines=False)
     table.columns = table.columns.str.strip()
     table.index = [f"{path}, row {number}" for number in range(2, len(table) + 2)]
     table = table.apply(lambda column: column.str.strip()).dropna(how="all")
+    table = table[~table.iloc[:, 0].fillna("").str.startswith("#")]
     if table.empty:
         raise WorkflowError(f"{path}: the table of the experiments has no row; add one per replicate")
     for place, row in table.iterrows():

@@ -39,7 +39,7 @@ def describe_file(path, row, lengths, minimum):
 
 def find_row(table, cell_type, tf, replicate):
     """`file, row number` of a replicate in the table of experiments, for messages."""
-    rows = pd.read_csv(table, sep="\t", dtype=str, comment="#", skip_blank_lines=False)
+    rows = pd.read_csv(table, sep="\t", dtype=str, skip_blank_lines=False)
     rows = rows.rename(columns=str.strip).apply(lambda column: column.str.strip())
     found = (rows["cell_type"] == cell_type) & (rows["tf"] == tf)
     if "replicate" in rows:
