@@ -7,10 +7,11 @@ import pytest
 import torch
 from cisgrammar.dna import reverse_complement_codes
 from cisgrammar.interpretation import choose_windows, contributions, filter_matrices, write_contributions
-from cisgrammar.layers import one_hot
+from cisgrammar.layers import one_hot, reverse_complement
 from cisgrammar.log import InputError
 from cisgrammar.model import Network, score
 from tangermeme.ersatz import dinucleotide_shuffle
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 MOTIF = "TGACTCAGC"
 SHAPE = {"filters": 8, "filter_bp": 11, "hidden": 6, "dropout": 0.3, "hidden_dropout": 0.1}
@@ -25,17 +26,26 @@ def random_codes(n, bases, seed=0):
 
 
 def exact_network(motif=MOTIF, filters=1):
-    """A network whose first filter is 0.5 on the very motif, below 0 on all else: logit of one strand 6 or -2."""
+    """A network whose first filter is 0.5 on the very motif, below 0 on all else: logit 6 or -2."""
     network = Network(filters=filters, filter_bp=len(motif), hidden=1, dropout=0.0, hidden_dropout=0.0)
-    detectors, hidden, head = network.detectors[0], network.trunks[0][5], network.heads[0]
+    detectors, hidden, head = network.detectors, network.trunk[3], network.head
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
-        detectors.free[0] = one_hot(codes_of(motif))
+        detectors.free[0, 0] = one_hot(codes_of(motif))
         detectors.bias.fill_(0.5 - 0.75 * len(motif))
-        hidden.weight[0, 0] = 4
+        hidden.weight[0, 0, 0] = 4
         head.weight.fill_(4)
         head.bias.fill_(-2)
+    return network.eval()
+
+
+def members_of(*networks):
+    """A network whose members are the given ones."""
+    states = [network.state_dict() for network in networks]
+    _, filters, _, filter_bp = states[0]["trunk.0.free"].shape
+    network = Network(filters, filter_bp, hidden=1, dropout=0.0, hidden_dropout=0.0, members=len(networks))
+    network.load_state_dict({name: torch.cat([state[name] for state in states]) for name in states[0]})
     return network.eval()
 
 
@@ -44,10 +54,22 @@ def busy_network(seed=0, members=2):
     torch.manual_seed(seed)
     network = Network(**SHAPE, members=members)
     with torch.no_grad():
-        for trunk, head in zip(network.trunks, network.heads, strict=True):
-            trunk[0].bias.normal_(0, 0.5)
-            trunk[5].weight.normal_(0, 1)
-            head.weight.normal_(0, 1)
+        network.detectors.bias.normal_(0, 0.5)
+        network.trunk[3].weight.normal_(0, 1)
+        network.head.weight.normal_(0, 1)
+    return network.eval()
+
+
+def trained_network(members=2, steps=60):
+    """A network after some steps on windows of 50 bp, the first half of them with the motif in the middle."""
+    network, codes = busy_network(3, members).train(), random_codes(200, 50, seed=3)
+    codes[:100, 20:29] = codes_of(MOTIF)
+    labels = (torch.arange(200) < 100).float()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.01)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        binary_cross_entropy_with_logits(network(one_hot(codes))[:, 0], labels).backward()
+        optimizer.step()
     return network.eval()
 
 
@@ -59,9 +81,12 @@ def planted_codes():
     return codes
 
 
+@pytest.mark.parametrize("build", [busy_network, trained_network])
 @pytest.mark.parametrize("members", [1, 3])
-def test_contributions_add_up(members):
-    network, codes = busy_network(members=members), random_codes(6, 50, seed=1)
+def test_contributions_add_up(members, build):
+    network, codes = build(members=members), random_codes(6, 50, seed=1)
+    codes[0, 20:29] = codes_of(MOTIF)
+    codes[1, 30:39] = reverse_complement_codes(codes_of(MOTIF))
     values, deltas = contributions(network, codes, n_shuffles=5, seed=3, largest_delta=1e-3)
     assert (values.shape, values.dtype) == ((6, 4, 50), np.float32)
     references = dinucleotide_shuffle(one_hot(codes), n=5, random_state=3)
@@ -75,16 +100,13 @@ def test_contributions_add_up(members):
 
 def test_contributions_of_members_are_averaged():
     codes = planted_codes()
-    network = Network(filters=1, filter_bp=9, hidden=1, dropout=0.0, hidden_dropout=0.0, members=2)
     one, other = exact_network(), exact_network("CCACGTGAA")
     codes[0, 40:49] = codes_of("CCACGTGAA")
-    for place, member in enumerate((one, other)):
-        network.trunks[place].load_state_dict(member.trunks[0].state_dict())
-        network.heads[place].load_state_dict(member.heads[0].state_dict())
-    both, first, second = (contributions(found, codes, 5, 0, 1e-3)[0] for found in (network, one, other))
+    networks = members_of(one, other), one, other
+    both, first, second = (contributions(network, codes, 5, 0, 1e-3)[0] for network in networks)
     assert both == pytest.approx((first + second) / 2, abs=1e-5)
     assert np.flatnonzero(both[0].sum(axis=0)).tolist() == [*range(20, 29), *range(40, 49)]
-    assert both.sum(axis=(1, 2)) == pytest.approx([4, 2, 0, 0, 0], abs=1e-3)
+    assert both.sum(axis=(1, 2)) == pytest.approx([8, 4, 0, 0, 0], abs=1e-3)
 
 
 def test_contributions_lie_on_the_observed_bases():
@@ -99,8 +121,8 @@ def test_bases_without_influence_have_no_contribution():
     assert np.flatnonzero(places[0]).tolist() == list(range(20, 29))
     assert np.flatnonzero(places[1]).tolist() == list(range(30, 39))
     assert (places[0, 20:29] > 0).all()
-    # 2 with the motif on one strand, -2 without it in the shuffles: (6 - -2) / 2
-    assert values.sum(axis=(1, 2)) == pytest.approx([4, 4, 0, 0, 0], abs=1e-3)
+    # 6 with the motif on either strand, -2 without it in the shuffles
+    assert values.sum(axis=(1, 2)) == pytest.approx([8, 8, 0, 0, 0], abs=1e-3)
     assert not values[2:].any()
 
 
@@ -113,6 +135,22 @@ def test_the_other_strand_mirrors():
     assert values.sum(axis=(1, 2)) == pytest.approx(mirrored.sum(axis=(1, 2)), abs=1e-4)
     assert np.array_equal(values != 0, mirrored != 0)
     assert np.corrcoef(values[:2].ravel(), mirrored[:2].ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("build", [busy_network, trained_network])
+def test_the_other_strand_mirrors_base_by_base(build, monkeypatch):
+    """With the shuffles turned round too, every base has the contribution of its partner."""
+    network, codes = build(), random_codes(6, 50, seed=1)
+    codes[0, 20:29] = codes_of(MOTIF)
+    values, _ = contributions(network, codes, 5, 3, 1e-3)
+
+    def turned_shuffle(sequences, **more):
+        return reverse_complement(dinucleotide_shuffle(reverse_complement(sequences), **more))
+
+    monkeypatch.setattr("cisgrammar.interpretation.dinucleotide_shuffle", turned_shuffle)
+    turned, _ = contributions(network, reverse_complement_codes(codes).copy(), 5, 3, 1e-3)
+    assert np.abs(values).max() > 0.05
+    assert values == pytest.approx(turned[:, ::-1, ::-1], abs=1e-5)
 
 
 def test_the_seed_decides():
@@ -136,15 +174,18 @@ def test_too_large_a_delta_stops():
 
 
 def test_choose_windows():
+    """With 1 more in the bias the motif is 1.5, one base less 0.5: logits 22 in row 3 and 6 in row 1."""
     codes = random_codes(6, 60)
-    codes[[1, 3, 5], 20:29] = codes_of(MOTIF)
+    codes[[1, 5], 20:29] = codes_of("TGACTCAGA")
+    codes[3, 20:29] = reverse_complement_codes(codes_of(MOTIF))
     codes[5, 0] = 4
-    codes[3, 40:49] = reverse_complement_codes(codes_of(MOTIF))
     data = {"codes": codes, "label": np.array([1, 1, 1, 1, 0, 1], dtype=np.uint8)}
     network = exact_network()
+    with torch.no_grad():
+        network.detectors.bias.add_(1)
     rows, logits = choose_windows(network, data, 2)
     assert rows.tolist() == [1, 3]
-    assert logits == pytest.approx([2, 6], abs=1e-3)
+    assert logits == pytest.approx([6, 22], abs=1e-3)
     assert choose_windows(network, data, 100)[0].tolist() == [0, 1, 2, 3]
     assert choose_windows(network, data, 1)[0].tolist() == [3]
 
@@ -172,15 +213,19 @@ def test_filter_matrices_names_members_and_filters():
     codes = random_codes(6, 60, seed=4)
     codes[:2, 20:29] = codes_of(MOTIF)
     codes[2:5, 40:49] = codes_of("CCACGTGAA")
-    network = Network(filters=2, filter_bp=9, hidden=1, dropout=0.0, hidden_dropout=0.0, members=2)
-    for place, motif in enumerate((MOTIF, "CCACGTGAA")):
-        network.trunks[place].load_state_dict(exact_network(motif, filters=2).trunks[0].state_dict())
+    network = members_of(*(exact_network(motif, filters=2) for motif in (MOTIF, "CCACGTGAA")))
     with torch.no_grad():
-        network.detectors[0].free.copy_(network.detectors[0].free.flip(0))
+        network.detectors.free[0] = network.detectors.free[0].flip(0)
     found = filter_matrices(network, codes)
     assert [matrix["id"] for matrix in found] == ["member_1_filter_2", "member_2_filter_1"]
     assert [matrix["n_sites"] for matrix in found] == [2, 3]
     assert found[1]["matrix"] == pytest.approx(3 * one_hot(codes_of("CCACGTGAA")).numpy() + 0.01)
+    with torch.no_grad():
+        network.detectors.bias[0].sub_(1)
+    assert [matrix["id"] for matrix in filter_matrices(network, codes)] == ["member_2_filter_1"]
+    with torch.no_grad():
+        network.detectors.bias[0, 1].add_(1)
+    assert len(filter_matrices(network, codes)) == 2
 
 
 def test_filter_matrices_knows_the_bias():
@@ -190,10 +235,10 @@ def test_filter_matrices_knows_the_bias():
     codes[0, 40:49] = codes_of("TGACTCAGA")
     network = exact_network()
     with torch.no_grad():
-        network.detectors[0].bias.sub_(1)
+        network.detectors.bias.sub_(1)
     assert filter_matrices(network, codes) == []
     with torch.no_grad():
-        network.detectors[0].bias.add_(3.5)  # 3 for the motif, 2 for one base less
+        network.detectors.bias.add_(3.5)  # 3 for the motif, 2 for one base less
     found = filter_matrices(network, codes)[0]
     assert found["n_sites"] == 2
     assert found["matrix"][:, -1] == pytest.approx([1.01, 1.01, 0.01, 0.01])

@@ -7,11 +7,11 @@ import pytest
 import torch
 from cisgrammar.dna import reverse_complement_codes
 from cisgrammar.layers import one_hot
-from cisgrammar.model import Network, both_strands, choose_device, load_model, probability, save_model, score
+from cisgrammar.model import Network, choose_device, load_model, probability, save_model, score
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 SHAPE = {"filters": 8, "filter_bp": 11, "hidden": 6, "dropout": 0.3, "hidden_dropout": 0.1}
-MOTIF = "TGACTCAGC"
+MOTIF, OTHER = "TGACTCAGC", "CCACGTGAA"
 
 
 def codes_of(sequence):
@@ -35,18 +35,19 @@ def trained_network(steps=60):
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.01)
     for _ in range(steps):
         optimizer.zero_grad()
-        binary_cross_entropy_with_logits(both_strands(network, one_hot(codes))[:, 0], labels).backward()
+        binary_cross_entropy_with_logits(network(one_hot(codes))[:, 0], labels).backward()
         optimizer.step()
     return network.eval()
 
 
-def exact_network(motif=MOTIF):
-    """A network whose only filter is 0.5 on the very motif, below 0 on all else: logit of one strand 6 or -2."""
-    network = Network(filters=1, filter_bp=len(motif), hidden=1, dropout=0.0, hidden_dropout=0.0)
-    detectors, hidden, head = network.detectors[0], network.trunks[0][5], network.heads[0]
+def exact_network(*motifs):
+    """A network with a filter of 0.5 on each very motif, below 0 on all else: logit -2, and 8 more for each motif."""
+    bases = len(motifs[0])
+    network = Network(filters=len(motifs), filter_bp=bases, hidden=1, dropout=0.0, hidden_dropout=0.0)
+    detectors, hidden, head = network.detectors, network.trunk[3], network.head
     with torch.no_grad():
-        detectors.free.copy_(one_hot(codes_of(motif)[None]))
-        detectors.bias.fill_(0.5 - 0.75 * len(motif))
+        detectors.free.copy_(one_hot(np.array([[codes_of(motif) for motif in motifs]])))
+        detectors.bias.fill_(0.5 - 0.75 * bases)
         hidden.weight.fill_(4)
         hidden.bias.fill_(0)
         head.weight.fill_(4)
@@ -61,8 +62,8 @@ def pad(codes, before, after):
 def test_shapes():
     network = random_network(tasks=3, members=2)
     assert network(one_hot(random_codes(5, 40))).shape == (5, 3)
-    assert network.member_logits(one_hot(random_codes(5, 40))).shape == (2, 5, 3)
-    assert [detectors.weight.shape for detectors in network.detectors] == [(8, 4, 11)] * 2
+    assert network.member_logits(one_hot(random_codes(5, 40))).shape == (5, 2, 3)
+    assert network.detectors.weight.shape == (2, 8, 4, 11)
     logits = score(network, random_codes(5, 40))
     assert (logits.shape, logits.dtype) == ((5, 3), np.float32)
 
@@ -90,19 +91,28 @@ def test_both_strands_score_alike_in_a_trained_network():
 
 
 def test_score_of_a_network_worked_out_by_hand():
+    """The motif on the strand given, on the other one, on both, and on none."""
     codes = random_codes(4, 60, seed=1)
     codes[0, 20:29] = codes_of(MOTIF)
     codes[1, 50:59] = reverse_complement_codes(codes_of(MOTIF))
     codes[2, 5:14] = codes_of(MOTIF)
     codes[2, 40:49] = reverse_complement_codes(codes_of(MOTIF))
-    assert score(exact_network(), codes)[:, 0] == pytest.approx([2, 2, 6, -2], abs=1e-4)
+    assert score(exact_network(MOTIF), codes)[:, 0] == pytest.approx([6, 6, 6, -2], abs=1e-4)
+
+
+def test_detectors_choose_their_strands_apart():
+    """Both motifs count in full on whichever strands they lie: the first alone, then two on one strand, on two."""
+    codes = random_codes(4, 60, seed=1)
+    codes[:3, 20:29] = codes_of(MOTIF)
+    codes[1, 40:49] = codes_of(OTHER)
+    codes[2, 40:49] = reverse_complement_codes(codes_of(OTHER))
+    assert score(exact_network(MOTIF, OTHER), codes)[:, 0] == pytest.approx([6, 14, 14, -2], abs=1e-4)
 
 
 def member(network, place):
     """A network of its own with the weights of one member."""
-    alone = random_network(seed=99, tasks=network.heads[0].out_features)
-    alone.trunks[0].load_state_dict(network.trunks[place].state_dict())
-    alone.heads[0].load_state_dict(network.heads[place].state_dict())
+    alone = random_network(seed=99, tasks=network.head.bias.shape[1])
+    alone.load_state_dict({name: value[place : place + 1] for name, value in network.state_dict().items()})
     return alone.eval()
 
 
@@ -112,45 +122,42 @@ def test_a_network_is_the_mean_of_its_members():
     assert score(network, codes) == pytest.approx(alone.mean(axis=0), abs=1e-6)
     with torch.inference_mode():
         logits = network.member_logits(one_hot(codes))
-        expected = torch.stack([member(network, place)(one_hot(codes)) for place in range(3)])
+        expected = torch.stack([member(network, place)(one_hot(codes)) for place in range(3)], dim=1)
         assert torch.allclose(logits, expected, atol=1e-6)
-        assert torch.allclose(network(one_hot(codes)), logits.mean(dim=0), atol=1e-6)
+        assert torch.allclose(network(one_hot(codes)), logits.mean(dim=1), atol=1e-6)
 
 
 def test_the_mean_of_members_worked_out_by_hand():
-    """One member knows the motif, the other another one: 2 and -2, -2 and 2, 2 and 2, -2 and -2."""
-    other = "CCACGTGAA"
+    """One member knows the motif, the other another one: 6 and -2, -2 and 6, 6 and 6, -2 and -2."""
     network = Network(filters=1, filter_bp=9, hidden=1, dropout=0.0, hidden_dropout=0.0, members=2)
-    for place, motif in enumerate((MOTIF, other)):
-        network.trunks[place].load_state_dict(exact_network(motif).trunks[0].state_dict())
-        network.heads[place].load_state_dict(exact_network(motif).heads[0].state_dict())
+    one, other = (exact_network(motif).state_dict() for motif in (MOTIF, OTHER))
+    network.load_state_dict({name: torch.cat([one[name], other[name]]) for name in one})
     codes = random_codes(4, 60, seed=1)
     codes[0, 20:29] = codes[2, 10:19] = codes_of(MOTIF)
-    codes[1, 50:59] = codes[2, 30:39] = codes_of(other)
-    assert score(network, codes)[:, 0] == pytest.approx([0, 0, 2, -2], abs=1e-4)
+    codes[1, 50:59] = codes[2, 30:39] = codes_of(OTHER)
+    assert score(network, codes)[:, 0] == pytest.approx([2, 2, 6, -2], abs=1e-4)
 
 
 def test_members_differ():
     network = random_network(members=3).eval()
-    for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert not torch.equal(network.detectors[one].free, network.detectors[other].free)
-        assert not torch.equal(network.trunks[one][5].weight, network.trunks[other][5].weight)
-        assert not torch.equal(network.heads[one].weight, network.heads[other].weight)
     with torch.inference_mode():
         logits = network.member_logits(one_hot(random_codes(20, 50)))
-    assert (logits[0] - logits[1]).abs().max() > 1e-3
-    assert (logits[1] - logits[2]).abs().max() > 1e-3
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        for name, value in network.state_dict().items():
+            assert not torch.equal(value[one], value[other]), name
+        assert (logits[:, one] - logits[:, other]).abs().max() > 1e-3
 
 
 def test_dropout_is_drawn_for_each_member():
     """Two members with the same weights agree but for their dropout."""
     network, sequences = random_network(members=2, dropout=0.5), one_hot(random_codes(20, 50))
-    network.trunks[1].load_state_dict(network.trunks[0].state_dict())
-    network.heads[1].load_state_dict(network.heads[0].state_dict())
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter[1] = parameter[0]
     for training in (True, False):
         network.train(training)
-        one, other = network.member_logits(sequences)
-        assert torch.equal(one, other) != training
+        one, other = network.member_logits(sequences).unbind(dim=1)
+        assert torch.allclose(one, other, atol=1e-6) != training
 
 
 def test_score_does_not_depend_on_batches_or_mode():
@@ -168,7 +175,7 @@ def test_unknown_bases_are_the_padding(filter_bp):
     network, codes = random_network(filter_bp=filter_bp).eval(), random_codes(60, 14)
     enough = filter_bp // 2 + 1
     with torch.inference_mode():
-        pooled = [network.trunks[0][:3](one_hot(pad(codes, n, n))).flatten(1) for n in (0, enough, 40)]
+        pooled = [network.detectors(one_hot(pad(codes, n, n))) for n in (0, enough, 40)]
     assert (pooled[1] >= pooled[0] - 1e-6).all()
     assert (pooled[1] > pooled[0] + 1e-3).any()
     assert torch.allclose(pooled[1], pooled[2], atol=1e-6)
@@ -178,11 +185,11 @@ def test_unknown_bases_are_the_padding(filter_bp):
 
 
 def test_padding_changes_nothing_where_the_best_match_lies_inside():
-    network, codes = exact_network(), random_codes(3, 40, seed=2)
+    network, codes = exact_network(MOTIF), random_codes(3, 40, seed=2)
     codes[0, :9] = codes_of(MOTIF)
     codes[1, -9:] = reverse_complement_codes(codes_of(MOTIF))
     expected = score(network, codes)
-    assert expected[:, 0] == pytest.approx([2, 2, -2], abs=1e-4)
+    assert expected[:, 0] == pytest.approx([6, 6, -2], abs=1e-4)
     for before, after in ((1, 0), (0, 3), (7, 7), (60, 41)):
         assert np.allclose(score(network, pad(codes, before, after)), expected, atol=1e-6)
 
@@ -221,7 +228,7 @@ def test_all_members_are_saved(tmp_path):
 
 def test_another_number_of_members_is_refused(tmp_path):
     save_model(random_network(), {"network": {**SHAPE, "members": 2}}, tmp_path / "weights", tmp_path / "settings")
-    with pytest.raises(RuntimeError, match=r"Missing key.*trunks\.1\.0"):
+    with pytest.raises(RuntimeError, match=r"size mismatch for trunk\.0\.free"):
         load_model(tmp_path / "weights", tmp_path / "settings")
 
 
@@ -230,7 +237,7 @@ def test_saved_files_are_safetensors_and_json_only(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
     content = (tmp_path / "model.safetensors").read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    assert header["heads.0.weight"]["shape"] == [1, 6]
+    assert header["head.weight"]["shape"] == [1, 1, 6]
     assert json.loads((tmp_path / "model.json").read_text())["network"] == SHAPE
 
 

@@ -9,6 +9,7 @@ from cisgrammar.log import InputError
 from cisgrammar.model import Network, probability, score
 from cisgrammar.sequences import write_sequences
 from cisgrammar.training import (
+    clip_members,
     describe,
     draw_epoch,
     draw_windows,
@@ -18,6 +19,7 @@ from cisgrammar.training import (
     network_settings,
     read_task,
     set_up,
+    slack,
     validate,
 )
 from lightning_fabric import Fabric
@@ -142,17 +144,28 @@ def test_validate_by_hand():
 def test_validate_without_a_number(bias):
     """Logits that are no numbers give a loss that is none, and no AUPRC, rather than an error."""
     network = Network(**SHAPE)
-    torch.nn.init.constant_(network.heads[1].bias, bias)
+    torch.nn.init.constant_(network.head.bias[1], bias)
     data = planted(3, 3, np.random.default_rng(0), flank_bp=0)
     loss, auprc = validate(network, data, data["task"])
     assert not np.isfinite(loss)
     assert np.isnan(auprc)
 
 
+def kept(history):
+    return history.loc[history["kept"] == 1, "validation_auprc"].iloc[-1]
+
+
+@pytest.mark.parametrize(
+    ("auprc", "n", "expected"), [(0.5, 25, 0.05), (0.9, 9, 0.05), (0.5, 10**6, 0.00025), (1, 5, 0)]
+)
+def test_slack_by_hand(auprc, n, expected):
+    assert slack(auprc, n) == pytest.approx(expected)
+
+
 def test_a_planted_motif_is_learned(trained, windows):
     network, history = trained
     assert history["validation_auprc"].max() > 0.9
-    assert validate(network, windows[1], windows[1]["task"])[1] == pytest.approx(history["validation_auprc"].max())
+    assert validate(network, windows[1], windows[1]["task"])[1] == pytest.approx(kept(history))
     assert not network.training
     assert all(parameter.requires_grad for parameter in network.parameters())
 
@@ -163,7 +176,10 @@ def test_history(trained):
     assert history["epoch"].tolist() == list(range(len(history)))
     assert np.isnan(history["train_loss"][0]) and history["train_loss"][1:].notna().all()
     assert history["kept"].sum() == 1
-    assert history["kept"].idxmax() == history["validation_auprc"].idxmax()
+    best = history["validation_auprc"].max()
+    assert best - slack(best, 60) <= kept(history) <= best
+    assert (history["validation_auprc"][history["kept"].idxmax() + 1 :] < best - slack(best, 60)).all()
+
     assert set(history["phase"]) == {"train"}
     # the one-cycle rate starts at 1/25 of the largest and ends near 0
     assert history["learning_rate"][0] == pytest.approx(SETTINGS["learning_rate"] / 25)
@@ -175,7 +191,7 @@ def test_same_seed_same_bits_other_seed_other_bits(windows):
     one, again, other = (run(windows, seed, epochs=2) for seed in (5, 5, 6))
     assert equal_states(one[0].state_dict(), again[0].state_dict())
     pd.testing.assert_frame_equal(one[1], again[1], check_exact=True)
-    assert not torch.equal(one[0].detectors[0].free, other[0].detectors[0].free)
+    assert not torch.equal(one[0].detectors.free, other[0].detectors.free)
 
 
 def test_probabilities_hold_for_all_windows():
@@ -191,8 +207,7 @@ def test_probabilities_hold_for_all_windows():
 def test_only_the_given_parameters_change(trained, windows):
     network = Network(**SHAPE)
     network.load_state_dict(trained[0].state_dict())
-    for head in network.heads:
-        torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(network.head.weight)
     before = copy_state(network)
     fabric = set_up("cpu", 1, 0)
     history = fit(
@@ -202,26 +217,26 @@ def test_only_the_given_parameters_change(trained, windows):
         fabric,
         np.random.default_rng(0),
         "head",
-        network.heads.parameters(),
+        network.head.parameters(),
     )
     after = network.state_dict()
     changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
-    assert changed == {"heads.0.weight", "heads.0.bias", "heads.1.weight", "heads.1.bias"}
-    assert equal_states(trained[0].trunks.state_dict(), network.trunks.state_dict())
+    assert changed == {"head.weight", "head.bias"}
+    assert (network.head.weight[0] != 0).any() and (network.head.weight[1] != 0).any()
+    assert equal_states(trained[0].trunk.state_dict(), network.trunk.state_dict())
     assert history["kept"].idxmax() > 0
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_no_dropout_where_only_heads_are_fitted(trained, windows):
-    """Networks that differ in dropout alone learn the same heads."""
+def test_no_dropout_where_only_the_head_is_fitted(trained, windows):
+    """Networks that differ in dropout alone learn the same head."""
     found = []
     for dropout in (0.0, 0.9):
         network = Network(**{**SHAPE, "dropout": dropout, "hidden_dropout": dropout})
         network.load_state_dict(trained[0].state_dict())
-        for head in network.heads:
-            torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(network.head.weight)
         arguments = {**SETTINGS, "epochs": 1}, set_up("cpu", 1, 0), np.random.default_rng(0), "head"
-        history = fit(network, *windows, *arguments, network.heads.parameters())
+        history = fit(network, *windows, *arguments, network.head.parameters())
         found.append((copy_state(network), history))
     assert found[0][1]["kept"].idxmax() == 1
     assert equal_states(found[0][0], found[1][0])
@@ -233,28 +248,91 @@ def test_every_part_of_every_member_learns(windows):
     start = copy_state(Network(**SHAPE))
     network, history = run(windows, seed=1, epochs=1)
     assert history["kept"].idxmax() == 1
-    assert {name for name, value in network.state_dict().items() if torch.equal(value, start[name])} == set()
-    for detectors in network.detectors:
-        assert detectors.weight.sum(dim=1).abs().max() < 1e-5
+    for name, value in network.state_dict().items():
+        for member in range(2):
+            assert not torch.equal(value[member], start[name][member]), (name, member)
+    assert network.detectors.weight.sum(dim=2).abs().max() < 1e-5
 
 
 def test_train_loss_by_hand():
-    """One batch of all windows: the mean over members and windows, weighted, of the mean logit of both strands."""
+    """One batch of all windows: the mean over members and windows, weighted."""
     data = planted(10, 20, np.random.default_rng(6), flank_bp=0)
     data["weight"] = np.linspace(0.1, 3, 30).astype(np.float32)
     fabric, network = set_up("cpu", 1, 2), Network(**{**SHAPE, "dropout": 0.0, "hidden_dropout": 0.0})
     with torch.no_grad():
-        strands = [network.member_logits(one_hot(codes)) for codes in (data["codes"], 3 - data["codes"][:, ::-1])]
-    logits = (sum(strands) / 2)[..., 0].numpy()
-    expected = np.mean(data["weight"] * (np.logaddexp(0, logits) - data["label"] * logits))
+        logits = network.member_logits(one_hot(data["codes"]))[..., 0].numpy()
+    expected = np.mean(data["weight"][:, None] * (np.logaddexp(0, logits) - data["label"][:, None] * logits))
     settings = {**SETTINGS, "batch_size": 100, "epochs": 1}
     history = fit(network, data, data, settings, fabric, np.random.default_rng(0), "train")
     assert history["train_loss"][1] == pytest.approx(expected, rel=1e-5)
 
 
-def test_each_member_learns_as_if_it_were_alone(windows, monkeypatch):
-    """Without dropout and without clipped gradients a member has the gradients and ends where it ends alone."""
-    train = {**windows[0], "weight": np.full(len(windows[0]["label"]), 0.01, dtype=np.float32)}  # gradients below 1
+def random_gradients(seed=0):
+    """Parameters of three members with gradients of different size."""
+    torch.manual_seed(seed)
+    parameters = [torch.nn.Parameter(torch.zeros(3, *shape)) for shape in ((4, 2), (5,), (2, 4, 3))]
+    for parameter in parameters:
+        parameter.grad = torch.randn(parameter.shape) * torch.tensor([0.01, 1, 50]).view(
+            3, *[1] * (parameter.dim() - 1)
+        )
+    return parameters
+
+
+@pytest.mark.parametrize("max_norm", [1.0, 7.0, 1e9])
+def test_gradients_are_clipped_as_those_of_each_member_alone(max_norm):
+    parameters, expected, before = random_gradients(), random_gradients(), random_gradients()
+    for member in range(3):
+        alone = [torch.nn.Parameter(parameter[member].detach()) for parameter in expected]
+        for one, parameter in zip(alone, expected, strict=True):
+            one.grad = parameter.grad[member]
+        torch.nn.utils.clip_grad_norm_(alone, max_norm)
+    clip_members(parameters, max_norm)
+    for parameter, other, start in zip(parameters, expected, before, strict=True):
+        assert torch.allclose(parameter.grad, other.grad, rtol=1e-5)
+        assert torch.equal(parameter.grad[0], start.grad[0])
+
+
+def test_clipped_gradients_by_hand():
+    """Norms of 5 and 0.5; the first is scaled to 1."""
+    one, other = (torch.nn.Parameter(torch.zeros(2, 1)) for _ in range(2))
+    one.grad, other.grad = torch.tensor([[3.0], [0.3]]), torch.tensor([[-4.0], [-0.4]])
+    clip_members([one, other], 1.0)
+    assert one.grad.flatten().tolist() == pytest.approx([0.6, 0.3], rel=1e-5)
+    assert other.grad.flatten().tolist() == pytest.approx([-0.8, -0.4], rel=1e-5)
+
+
+def test_clipping_leaves_the_other_members_alone():
+    """A member without a gradient stays at 0, one whose gradient is no number keeps that to itself."""
+    parameters = random_gradients()
+    parameters[1].grad[1] = float("nan")
+    for parameter in parameters:
+        parameter.grad[0] = 0
+    clip_members(parameters, 1.0)
+    assert not any(parameter.grad[0].any() for parameter in parameters)
+    assert all(parameter.grad[1].isnan().all() for parameter in parameters)
+    norms = [parameter.grad[2].norm() for parameter in parameters]
+    assert torch.stack(norms).norm() == pytest.approx(1, rel=1e-4)
+
+
+def test_each_step_takes_clipped_gradients(windows, monkeypatch):
+    """Windows of a large weight give each member a gradient of norm 1 in every step."""
+    norms, step = [], torch.optim.AdamW.step
+
+    def watched(optimizer, *arguments, **more):
+        gradients = [parameter.grad.flatten(1) for parameter in optimizer.param_groups[0]["params"]]
+        norms.append(torch.cat(gradients, dim=1).norm(dim=1).tolist())
+        return step(optimizer, *arguments, **more)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    train = {**windows[0], "weight": np.full(len(windows[0]["label"]), 1e4, dtype=np.float32)}
+    run((train, windows[1]), seed=1, epochs=1)
+    assert np.array(norms) == pytest.approx(np.ones((15, 2)), abs=1e-3)  # 450 windows in batches of 32
+
+
+@pytest.mark.parametrize("weight", [0.01, 20])
+def test_each_member_learns_as_if_it_were_alone(windows, monkeypatch, weight):
+    """Without dropout a member has the gradients and ends where it ends alone, whether gradients are clipped or not."""
+    train = {**windows[0], "weight": np.full(len(windows[0]["label"]), weight, dtype=np.float32)}
     norms, backward, shape = [], Fabric.backward, {**SHAPE, "dropout": 0.0, "hidden_dropout": 0.0}
 
     def fitted(network):
@@ -270,22 +348,20 @@ def test_each_member_learns_as_if_it_were_alone(windows, monkeypatch):
 
     torch.manual_seed(8)
     together = Network(**shape)
-    alone = [Network(**{**shape, "members": 1}) for _ in together.trunks]
-    for place, network in enumerate(alone):
-        network.trunks[0].load_state_dict(together.trunks[place].state_dict())
-        network.heads[0].load_state_dict(together.heads[place].state_dict())
     start = copy_state(together)
+    alone = [Network(**{**shape, "members": 1}) for _ in range(2)]
+    for member, network in enumerate(alone):
+        network.load_state_dict({name: value[member, None] for name, value in start.items()})
     histories = [fitted(network) for network in (together, *alone)]
     norms = np.array(norms).reshape(3, -1)
-    assert norms.max() < 1
+    assert (norms < 1).all() if weight < 1 else (norms > 1).mean() > 0.9
     assert norms[0] == pytest.approx(np.hypot(norms[1], norms[2]), rel=1e-3)
-    for place, network in enumerate(alone):
+    for member, network in enumerate(alone):
         for name, value in network.state_dict().items():
-            name = name.replace("s.0.", f"s.{place}.", 1)
-            assert (start[name] - value).abs().max() > 1e-3
-            assert torch.allclose(together.state_dict()[name], value, atol=1e-5), name
+            assert (start[name][member] - value[0]).abs().max() > 1e-3
+            assert torch.allclose(together.state_dict()[name][member], value[0], atol=1e-5), name
     losses = [history["train_loss"][1:].to_numpy() for history in histories]
-    assert losses[0] == pytest.approx((losses[1] + losses[2]) / 2, abs=1e-7)
+    assert losses[0] == pytest.approx((losses[1] + losses[2]) / 2, rel=1e-6)
 
 
 def test_starting_weights_compete(trained, windows):
@@ -304,9 +380,11 @@ def test_patience(windows):
     _, history = run(
         windows, seed=1, learning_rate=1e-20, weight_decay=0, patience=2, epochs=50, negatives_per_positive=1
     )
+    better = (history["validation_auprc"] > history["validation_auprc"].cummax().shift(fill_value=-1)) | (
+        history["validation_loss"] < history["validation_loss"].cummin().shift(fill_value=np.inf)
+    )
     assert len(history) < 20
-    waited = len(history) - 1 - history["kept"].idxmax()
-    assert waited == 2
+    assert not better[-2:].any() and better[-3:].any()
 
 
 @pytest.mark.parametrize("learning_rate", [1e30, float("inf")])
@@ -320,8 +398,8 @@ def test_loss_that_is_no_number(trained, windows, learning_rate):
     assert equal_states(before, network.state_dict())
 
 
-def test_heads_learn_their_own_task():
-    """Two tasks with opposite labels on the same windows: each head ranks its own way."""
+def test_outputs_learn_their_own_task():
+    """Two tasks with opposite labels on the same windows: each output of the head ranks its own way."""
     rng = np.random.default_rng(4)
 
     def both(n_positives, n_negatives, flank_bp):
@@ -356,7 +434,7 @@ def test_set_up():
 def test_network_settings_build_a_network():
     settings = network_settings({**SETTINGS, **SHAPE})
     assert settings == SHAPE
-    assert [detectors.weight.shape for detectors in Network(**settings).detectors] == [(16, 4, 11)] * 2
+    assert Network(**settings).detectors.weight.shape == (2, 16, 4, 11)
 
 
 def test_describe():

@@ -1,4 +1,4 @@
-"""Transfer: no leak of chromosomes, the trunks are copied, and stay frozen in the first phase."""
+"""Transfer: no leak of chromosomes, the trunk is copied, and stays frozen in the first phase."""
 
 import numpy as np
 import pytest
@@ -51,8 +51,7 @@ def pretrained():
     torch.manual_seed(1)
     network = Network(**SHAPE, tasks=3)
     with torch.no_grad():
-        for detectors in network.detectors:
-            detectors.free[:4].add_(0.1 * one_hot(MOTIF))
+        network.detectors.free[:, :4].add_(0.1 * one_hot(MOTIF))
     return network.eval()
 
 
@@ -74,24 +73,24 @@ def test_a_leak_stops(seen, message):
         check_chromosomes({"chromosomes": {"train": seen}}, TARGET)
 
 
-def test_the_trunks_are_copied_and_the_heads_are_new(pretrained):
+def test_the_trunk_is_copied_and_the_head_is_new(pretrained):
     network = take_trunk(pretrained, SHAPE)
-    assert len(network.trunks) == 2
-    assert equal_states(pretrained.trunks.state_dict(), network.trunks.state_dict())
-    assert [head.weight.shape for head in network.heads] == [(1, 8)] * 2
-    assert not torch.equal(network.heads[0].weight, network.heads[1].weight)
+    assert equal_states(pretrained.trunk.state_dict(), network.trunk.state_dict())
+    assert network.detectors.free.shape == (2, 12, 4, 9)
+    assert network.head.weight.shape == (2, 1, 8)
+    assert not torch.equal(network.head.weight[0], network.head.weight[1])
     with torch.no_grad():
-        network.trunks[1][0].free.zero_()
-    assert pretrained.detectors[1].free.any()
+        network.detectors.free.zero_()
+    assert pretrained.detectors.free.all()
 
 
 def test_another_number_of_members_is_refused(pretrained):
-    with pytest.raises(RuntimeError, match="Missing key"):
+    with pytest.raises(RuntimeError, match=r"size mismatch for 0\.free"):
         take_trunk(pretrained, {**SHAPE, "members": 3})
 
 
 def test_phases(pretrained, monkeypatch):
-    """The trunks are bit for bit the same until the second phase, and all weights change in it."""
+    """The trunk is bit for bit the same until the second phase, and all weights change in it."""
     states = []
 
     def watched(network, *arguments):
@@ -114,8 +113,8 @@ def test_phases(pretrained, monkeypatch):
     assert history["learning_rate"][4] == pytest.approx(0.5 * 0.02 / 25)
 
     start, after_head, before_all, end = states
-    heads = {f"heads.{member}.{part}" for member in (0, 1) for part in ("weight", "bias")}
-    assert {name for name in start if not torch.equal(start[name], after_head[name])} == heads
+    head = {"head.weight", "head.bias"}
+    assert {name for name in start if not torch.equal(start[name], after_head[name])} == head
     assert equal_states(after_head, before_all)
     assert equal_states(end, network.state_dict())
     assert {name for name in start if torch.equal(start[name], end[name])} == set()

@@ -1,7 +1,7 @@
 from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
-from cisgrammar.files import atomic
+from cisgrammar.files import write_table
 from cisgrammar.intervals import read_bed, write_bed
 from cisgrammar.peaks import center_peaks, read_peaks
 from cisgrammar.splits import read_splits
@@ -16,5 +16,4 @@ windows, counts = center_peaks(
 )
 write_bed(peaks, snakemake.output.regions)
 write_bed(windows, snakemake.output.peaks)
-with atomic(snakemake.output.counts) as temporary:
-    counts.to_csv(temporary, sep="\t", index=False)
+write_table(counts, snakemake.output.counts)

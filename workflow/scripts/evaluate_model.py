@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import torch
 from cisgrammar.evaluation import best_sites, choose_matrix, evaluate, fit_gc
-from cisgrammar.files import atomic, write_json
+from cisgrammar.files import write_json, write_table
 from cisgrammar.meme import read_meme
 from cisgrammar.model import load_model, probability, score
 from cisgrammar.sequences import read_sequences
@@ -31,6 +31,5 @@ metrics.insert(0, "cell_type", snakemake.wildcards.cell_type)
 metrics.insert(1, "tf", snakemake.wildcards.tf)
 predictions = pd.DataFrame({**{key: test[key] for key in ("chrom", "start", "end", "label")}, **scores})
 for table, path in ((metrics, snakemake.output.metrics), (predictions, snakemake.output.predictions)):
-    with atomic(path) as temporary:
-        table.to_csv(temporary, sep="\t", index=False, float_format="%.6g")
+    write_table(table, path)
 write_json({"jaspar_id": matrix, "name": name, "train_auprc": auprc}, snakemake.output.baseline)

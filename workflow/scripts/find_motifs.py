@@ -3,7 +3,7 @@ from cisgrammar.log import start_log
 start_log(snakemake.log[0])
 import h5py
 import torch
-from cisgrammar.files import atomic
+from cisgrammar.files import atomic, write_table
 from cisgrammar.meme import read_meme, write_meme
 from cisgrammar.motifs import compare_motifs, draw_logos, find_motifs
 
@@ -20,5 +20,4 @@ with atomic(snakemake.output.logos) as folder:
     for motif in motifs:
         draw_logos(motif, known, best.loc[motif["id"]], folder / f"{motif['id']}.png")
 write_meme(motifs, snakemake.output.motifs)
-with atomic(snakemake.output.matches) as temporary:
-    matches.to_csv(temporary, sep="\t", index=False, float_format="%.4g")
+write_table(matches, snakemake.output.matches, float_format="%.4g")

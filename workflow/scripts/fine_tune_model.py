@@ -2,7 +2,7 @@ from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
 import numpy as np
-from cisgrammar.files import atomic
+from cisgrammar.files import write_table
 from cisgrammar.model import load_model, save_model
 from cisgrammar.splits import read_splits
 from cisgrammar.training import describe, network_settings, read_task, set_up
@@ -37,7 +37,6 @@ history = fine_tune(
     fabric,
     np.random.default_rng(seed),
 )
-with atomic(snakemake.output.history) as temporary:
-    history.to_csv(temporary, sep="\t", index=False, float_format="%.6g")
-description["validation_auprc"] = float(history["validation_auprc"].max())
+write_table(history, snakemake.output.history)
+description["validation_auprc"] = float(history.loc[history["kept"] == 1, "validation_auprc"].iloc[-1])
 save_model(network, description, snakemake.output.weights, snakemake.output.description)

@@ -2,7 +2,7 @@ from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
 import numpy as np
-from cisgrammar.files import atomic
+from cisgrammar.files import write_table
 from cisgrammar.intervals import read_bed, write_bed
 from cisgrammar.negatives import balance, find_candidates, match_negatives
 from cisgrammar.splits import read_splits
@@ -26,6 +26,5 @@ negatives = match_negatives(
     settings["gc_tolerance"],
     np.random.default_rng(snakemake.params.seed),
 )
-with atomic(snakemake.output.balance) as temporary:
-    balance(peaks, candidates, negatives).to_csv(temporary, sep="\t", index=False, float_format="%.6g")
+write_table(balance(peaks, candidates, negatives), snakemake.output.balance)
 write_bed(negatives, snakemake.output.negatives)

@@ -4,7 +4,7 @@ start_log(snakemake.log[0])
 from pathlib import Path
 
 import numpy as np
-from cisgrammar.files import atomic, check_checksum, fetch, is_url, write_json
+from cisgrammar.files import check_checksum, fetch, is_url, write_json, write_table
 from cisgrammar.intervals import read_bed, write_bed
 from cisgrammar.log import InputError
 from cisgrammar.references import clean_blacklist, copy_genome, describe_genome
@@ -48,8 +48,7 @@ table = split_chromosomes(
     settings["ignore_chromosomes"],
     np.random.default_rng(snakemake.params.seed),
 )
-with atomic(snakemake.output.splits) as temporary:
-    table.to_csv(temporary, sep="\t", index=False)
+write_table(table, snakemake.output.splits)
 
 if snakemake.params.blacklist:
     source = local(snakemake.params.blacklist, settings["blacklist_checksum"])

@@ -2,7 +2,7 @@ from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
 import numpy as np
-from cisgrammar.files import atomic
+from cisgrammar.files import write_table
 from cisgrammar.model import Network, save_model
 from cisgrammar.splits import read_splits
 from cisgrammar.training import describe, fit, join_tasks, network_settings, set_up
@@ -15,8 +15,7 @@ built = {**network_settings(settings), "tasks": len(snakemake.input.sequences)}
 network = Network(**built)
 settings = {**settings, "epochs": snakemake.params.epochs}
 history = fit(network, train, validation, settings, fabric, np.random.default_rng(seed), "pretrain")
-with atomic(snakemake.output.history) as temporary:
-    history.to_csv(temporary, sep="\t", index=False, float_format="%.6g")
+write_table(history, snakemake.output.history)
 description = describe(
     built,
     train,
@@ -24,7 +23,7 @@ description = describe(
     settings=settings,
     seed=seed,
     device=fabric.device.type,
-    validation_auprc=float(history["validation_auprc"].max()),
+    validation_auprc=float(history.loc[history["kept"] == 1, "validation_auprc"].iloc[-1]),
     sources=snakemake.params.sources,
 )
 save_model(network, description, snakemake.output.weights, snakemake.output.description)

@@ -3,7 +3,7 @@ from cisgrammar.log import start_log
 start_log(snakemake.log[0])
 import pandas as pd
 import torch
-from cisgrammar.files import atomic, check_complete
+from cisgrammar.files import check_complete, write_table
 from cisgrammar.model import load_model
 from cisgrammar.predict import is_fasta, read_fasta, read_regions, score_sequences
 from cisgrammar.splits import read_splits
@@ -19,5 +19,4 @@ else:
     ids, codes = read_regions(path, snakemake.input.genome, lengths)
 network, description = load_model(snakemake.input.weights, snakemake.input.description)
 scores = score_sequences(network, codes, description["window_bp"])
-with atomic(snakemake.output[0]) as temporary:
-    pd.DataFrame({"id": ids, "score": scores}).to_csv(temporary, sep="\t", index=False, float_format="%.6g")
+write_table(pd.DataFrame({"id": ids, "score": scores}), snakemake.output[0])

@@ -133,5 +133,11 @@ def write_json(content, path):
         temporary.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
+def write_table(table, path, float_format="%.6g"):
+    """Write a data frame as TSV with a header."""
+    with atomic(path) as temporary:
+        table.to_csv(temporary, sep="\t", index=False, float_format=float_format)
+
+
 def read_json(path):
     return json.loads(Path(path).read_text())

@@ -30,12 +30,11 @@ def choose_windows(network, data, most):
 
 
 def contributions(network, codes, n_shuffles, seed, largest_delta, batch_size=20):
-    """DeepLIFT/SHAP contributions of the observed bases to the logit, mean of both strands.
+    """DeepLIFT/SHAP contributions of the observed bases to the logit.
 
-    network: Network with one head; codes: uint8 (windows, bases) without unknown bases
+    network: Network with one task; codes: uint8 (windows, bases) without unknown bases
     The references are `n_shuffles` dinucleotide shuffles of each window (Lundberg & Lee 2017; Shrikumar et al. 2017;
-    through tangermeme), the same ones on both strands. The prediction is the mean over the strands of one network, so the
-    contributions are too. One batch of windows is in memory at a time.
+    through tangermeme). One batch of windows is in memory at a time.
     Returns (contributions float32 (windows, 4, bases), deltas float64 (windows,)): a delta is what the contributions
     miss of the difference between the logit and the mean logit of the references.
     Raises InputError when a delta is larger than `largest_delta`.
@@ -45,32 +44,26 @@ def contributions(network, codes, n_shuffles, seed, largest_delta, batch_size=20
     for i in range(0, len(codes), batch_size):
         sequences = one_hot(codes[i : i + batch_size])
         references = dinucleotide_shuffle(sequences, n=n_shuffles, random_state=seed + i).float()
-        strands = []
-        for turn in (lambda x: x, reverse_complement):
-            strand = deep_lift_shap(
-                network,
-                turn(sequences),
-                references=turn(references),
-                batch_size=batch_size * n_shuffles,
-                warning_threshold=np.inf,
-                device="cpu",
-            ).detach()
-            with torch.inference_mode():
-                expected = network(turn(sequences))[:, 0]
-                baseline = network(turn(references).flatten(0, 1))[:, 0].reshape(len(sequences), -1).mean(dim=1)
-            deltas.append((i, np.abs((strand.sum(dim=(1, 2)) - (expected - baseline)).double().numpy())))
-            strands.append(turn(strand))
-        values.append((sum(strands) / 2).numpy().astype(np.float32))
-    worst = np.zeros(len(codes))
-    for i, delta in deltas:
-        worst[i : i + len(delta)] = np.maximum(worst[i : i + len(delta)], delta)
-    logging.info("convergence deltas: median %.2g, largest %.2g", np.median(worst), worst.max())
-    if worst.max() > largest_delta:
+        part = deep_lift_shap(
+            network,
+            sequences,
+            references=references,
+            batch_size=batch_size * n_shuffles,
+            warning_threshold=np.inf,
+            device="cpu",
+        ).detach()
+        with torch.inference_mode():
+            gain = network(sequences)[:, 0] - network(references.flatten(0, 1)).view(len(sequences), -1).mean(dim=1)
+        deltas.append(np.abs((part.sum(dim=(1, 2)) - gain).double().numpy()))
+        values.append(part.numpy().astype(np.float32))
+    deltas = np.concatenate(deltas)
+    logging.info("convergence deltas: median %.2g, largest %.2g", np.median(deltas), deltas.max())
+    if deltas.max() > largest_delta:
         raise InputError(
-            f"contributions miss up to {worst.max():.3g} of the logit in {np.sum(worst > largest_delta)} of {len(codes)} "
+            f"contributions miss up to {deltas.max():.3g} of the logit in {np.sum(deltas > largest_delta)} of {len(codes)} "
             f"windows (interpretation.largest_delta: {largest_delta:g}), so they cannot be trusted for this network"
         )
-    return np.concatenate(values), worst
+    return np.concatenate(values), deltas
 
 
 def filter_matrices(network, codes, threshold=0.5):
@@ -84,25 +77,24 @@ def filter_matrices(network, codes, threshold=0.5):
     sequences = torch.cat([sequences, reverse_complement(sequences)])
     found = []
     with torch.inference_mode():
-        for member, detectors in enumerate(network.detectors, start=1):
-            weight = detectors.weight
-            stretches = sequences.unfold(-1, weight.shape[-1], 1).permute(0, 2, 1, 3)
-            for i in range(len(weight)):
-                activation = torch.relu(
-                    torch.nn.functional.conv1d(sequences, weight[i : i + 1], detectors.bias[i : i + 1])[:, 0]
-                )
-                excited = activation > threshold * activation.max()
-                if excited.any():
-                    counts = stretches[excited].sum(dim=0).numpy()
-                    name = f"member_{member}_filter_{i + 1}"
-                    found.append({"id": name, "matrix": counts + 0.01, "n_sites": int(excited.sum())})
+        weight, bias = network.detectors.weight, network.detectors.bias
+        stretches = sequences.unfold(-1, weight.shape[-1], 1).permute(0, 2, 1, 3)
+        for member, i in np.ndindex(bias.shape):
+            activation = torch.relu(
+                torch.nn.functional.conv1d(sequences, weight[member, i, None])[:, 0] + bias[member, i]
+            )
+            excited = activation > threshold * activation.max()
+            if excited.any():
+                counts = stretches[excited].sum(dim=0).numpy()
+                name = f"member_{member + 1}_filter_{i + 1}"
+                found.append({"id": name, "matrix": counts + 0.01, "n_sites": int(excited.sum())})
     return found
 
 
 def write_contributions(path, values, deltas, codes, windows, logits):
     """Write contributions.h5: contributions float32 (windows, 4, bases), codes uint8, chrom, start, end, score, delta."""
     with atomic(path) as temporary, h5py.File(temporary, "w") as store:
-        store.attrs.update(method="DeepLIFT/SHAP, dinucleotide-shuffled references, mean of both strands", unit="logit")
+        store.attrs.update(method="DeepLIFT/SHAP, dinucleotide-shuffled references", unit="logit")
         store.create_dataset("contributions", data=values, compression="gzip", shuffle=True)
         store.create_dataset("codes", data=codes, compression="gzip")
         store["chrom"] = windows["chrom"].astype(h5py.string_dtype())

@@ -6,62 +6,52 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from cisgrammar.files import atomic, read_json, write_json
-from cisgrammar.layers import GlobalMaxPool, MotifDetectors, one_hot, reverse_complement
+from cisgrammar.layers import MemberLinear, MotifDetectors, one_hot
 
 
 class Network(nn.Module):
-    """Motif detectors, their best match anywhere in the sequence, one hidden layer, one head per task; some of a kind.
+    """Motif detectors, one hidden layer and a head with one output per task; `members` of them, averaged.
 
-    After DeepBind (Alipanahi et al. 2015, Nature Biotechnology 33:831), with centred filters. It consists of `members`
-    such networks that differ in their start alone and are averaged, since on a few hundred peaks the start decides what a
-    single one finds. Zero padding equals unknown bases, so sequences of any length can be scored.
+    After DeepBind (Alipanahi et al. 2015, Nature Biotechnology 33:831), with centred filters that read both strands, so
+    a sequence and its reverse complement score alike. The members differ in their start alone; on a few hundred peaks the
+    start decides what a single network finds. Zero padding equals unknown bases, so any length can be scored.
 
-    filters, filter_bp, hidden, dropout, hidden_dropout, members: see the configuration; tasks: number of heads
+    filters, filter_bp, hidden, dropout, hidden_dropout, members: see the configuration; tasks: number of outputs
     """
 
     def __init__(self, filters, filter_bp, hidden, dropout, hidden_dropout, members=1, tasks=1):
         super().__init__()
-        self.trunks = nn.ModuleList(
-            nn.Sequential(
-                MotifDetectors(filters, filter_bp),
-                GlobalMaxPool(),
-                nn.Flatten(),
-                nn.ReLU(),
-                nn.Dropout(dropout),
-                nn.Linear(filters, hidden),
-                nn.ReLU(),
-                nn.Dropout(hidden_dropout),
-            )
-            for _ in range(members)
+        self.trunk = nn.Sequential(
+            MotifDetectors(members, filters, filter_bp),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            MemberLinear(members, filters, hidden),
+            nn.ReLU(),
+            nn.Dropout(hidden_dropout),
         )
-        self.heads = nn.ModuleList(nn.Linear(hidden, tasks) for _ in range(members))
+        self.head = MemberLinear(members, hidden, tasks)
 
     @property
     def detectors(self):
-        """The first layers of all members, a list of MotifDetectors."""
-        return [trunk[0] for trunk in self.trunks]
+        """The first layer."""
+        return self.trunk[0]
 
     def member_logits(self, sequences):
-        """Logits (members, windows, tasks) of one-hot sequences (windows, 4, bases), read on the given strand only."""
-        return torch.stack([head(trunk(sequences)) for trunk, head in zip(self.trunks, self.heads, strict=True)])
+        """Logits (windows, members, tasks) of one-hot sequences (windows, 4, bases)."""
+        return self.head(self.trunk(sequences))
 
     def forward(self, sequences):
-        """Mean logits of the members, (windows, tasks), of one-hot sequences (windows, 4, bases) as they are read."""
-        return self.member_logits(sequences).mean(dim=0)
-
-
-def both_strands(network, sequences):
-    """Mean of the logits of both strands, (windows, tasks); the same for a sequence and its reverse complement."""
-    return (network(sequences) + network(reverse_complement(sequences))) / 2
+        """Mean logits of the members, (windows, tasks), of one-hot sequences (windows, 4, bases)."""
+        return self.member_logits(sequences).mean(dim=1)
 
 
 def score(network, codes, batch_size=512):
-    """Logits of both strands for uint8 codes (windows, bases), as a float32 array (windows, tasks)."""
+    """Logits of uint8 codes (windows, bases), as a float32 array (windows, tasks)."""
     device = next(network.parameters()).device
     network.eval()
     with torch.inference_mode():
         logits = [
-            both_strands(network, one_hot(torch.as_tensor(codes[i : i + batch_size]).to(device))).cpu()
+            network(one_hot(torch.as_tensor(codes[i : i + batch_size]).to(device))).cpu()
             for i in range(0, len(codes), batch_size)
         ]
     return torch.cat(logits).numpy()

@@ -1,8 +1,11 @@
 """Peaks: called by macs3, then windows of one width around their summits."""
 
 import logging
+import os
 import shlex
+import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -41,12 +44,16 @@ def macs3_command(files, effective_genome_bp, q_value, options, folder):
 def call_peaks(files, effective_genome_bp, q_value, options, output):
     """Call peaks with macs3 and write them to `output` (narrowPeak).
 
-    Raises InputError with macs3's last words when it fails or calls nothing.
+    Raises InputError when macs3 is not installed, and with its last words when it fails or calls nothing.
     """
+    beside = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
+    program = shutil.which("macs3", path=beside)
+    if program is None:
+        raise InputError("macs3 is not installed where this job runs; run `make setup`, or snakemake with --sdm conda")
     with tempfile.TemporaryDirectory(dir=Path(output).parent) as folder:
         command = macs3_command(files, effective_genome_bp, q_value, options, folder)
         logging.info("running %s", shlex.join(command))
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run([program, *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         logging.info("macs3 says:\n%s", done.stdout)
         called = Path(folder) / "called_peaks.narrowPeak"
         if done.returncode or not called.exists():

@@ -23,9 +23,9 @@ def check_chromosomes(description, chromosomes):
 
 
 def take_trunk(pretrained, settings):
-    """A new network with one head, whose trunks have the weights of a pre-trained one."""
+    """A new network for one task, whose trunk has the weights of a pre-trained one."""
     network = Network(**settings)
-    network.trunks.load_state_dict(pretrained.trunks.state_dict())
+    network.trunk.load_state_dict(pretrained.trunk.state_dict())
     return network
 
 
@@ -33,12 +33,12 @@ def fine_tune(network, train, validation, settings, head_epochs, learning_rate_r
     """Fit the head on a frozen trunk, then all weights at a lower learning rate.
 
     Arguments as for `training.fit`; head_epochs: most epochs of the first phase; learning_rate_ratio: learning rate of
-    the second phase as a share of the first. Each phase keeps the weights of its best validation AUPRC, and the start of
+    the second phase as a share of the first. Each phase keeps weights as `fit` does, and the start of
     the second phase competes in it. After Novakovsky et al. 2021, Genome Biology 22:280, who do not freeze.
     Returns the history of both phases.
     """
     head = fit(
-        network, train, validation, {**settings, "epochs": head_epochs}, fabric, rng, "head", network.heads.parameters()
+        network, train, validation, {**settings, "epochs": head_epochs}, fabric, rng, "head", network.head.parameters()
     )
     whole = {**settings, "learning_rate": settings["learning_rate"] * learning_rate_ratio}
     return pd.concat([head, fit(network, train, validation, whole, fabric, rng, "all")], ignore_index=True)
