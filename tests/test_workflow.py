@@ -20,31 +20,18 @@ EXPERIMENTS = [(cell_type, tf) for cell_type in ("erythroid", "myeloid") for tf 
 PLANTED = {"CTCF": "MA0139.2", "NRF1": "MA0506.3", "SPI1": "MA0080.7"}
 
 
-def snakemake(folder, *arguments, config=None, configfile=DEMO, timeout=1500):
-    """Run Snakemake from the repository with the run's folder `folder`; config: further settings as a dict."""
+def snakemake(folder, *arguments, config=None, extra=None, configfile=DEMO, timeout=1500):
+    """Run Snakemake from the repository with the run's folder `folder`.
+
+    config: further settings as a dict, written to `extra`, by default a file beside the folder
+    """
     files = [str(configfile)]
     if config is not None:
-        extra = Path(folder).with_suffix(".yaml")
+        extra = Path(extra or Path(folder).with_suffix(".yaml"))
         extra.write_text(yaml.safe_dump(config))
         files.append(str(extra))
-    return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--cores",
-            "2",
-            "--configfile",
-            *files,
-            "--directory",
-            str(folder),
-            *arguments,
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", *files, "--directory", str(folder)]
+    return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout)
 
 
 def said(done):
@@ -77,27 +64,7 @@ def again(demo):
     config = yaml.safe_load(demo.with_suffix(".yaml").read_text())
 
     def run(*arguments, **more):
-        changed = demo.with_name("changed.yaml")
-        changed.write_text(yaml.safe_dump({**config, **more}))
-        files = [str(DEMO), str(changed)]
-        return subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "snakemake",
-                "--cores",
-                "2",
-                "--configfile",
-                *files,
-                "--directory",
-                str(demo),
-                *arguments,
-            ],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+        return snakemake(demo, *arguments, config={**config, **more}, extra=demo.with_name("changed.yaml"), timeout=600)
 
     return run
 
@@ -124,6 +91,34 @@ def test_best_motif_is_the_planted_one(demo, cell_type, tf):
     known = pd.read_csv(demo / "resources/jaspar/motifs.tsv", sep="\t").set_index("jaspar_id")
     assert known.loc[matches["jaspar_id"][0], "tf_family"] == known.loc[PLANTED[tf], "tf_family"]
     assert matches["q"][0] < 0.01
+
+
+def test_reads_are_assessed(demo):
+    """Fragments of about 200 bp with a tenth of duplicates, as simulated; the reads of the input are in no peak."""
+    for cell_type, tf in EXPERIMENTS:
+        quality = pd.read_csv(demo / f"results/peaks/{cell_type}/{tf}/quality.tsv", sep="\t", dtype={"replicate": str})
+        assert set(quality["role"]) == {"treatment", "control"}
+        assert quality["duplicates"].between(0.08, 0.12).all()
+        assert quality["fragment_bp"].between(150, 250).all()
+        frip = quality.groupby("role")["frip"].mean()
+        assert frip["treatment"] > 5 * frip["control"]
+
+
+def test_replicates_can_be_asked_to_agree(demo, again):
+    """Of CTCF's peaks most are called in both replicates; the others have one replicate, and nothing to compare."""
+    path = "results/peaks/erythroid/CTCF/reproducible.narrowPeak"
+    counts = {}
+    for consensus in ("reproducible", "idr"):
+        settings = {"peaks": {"consensus": consensus}}
+        jobs = planned(again("-n", "results/peaks/erythroid/SPI1/peaks.bed", **settings))
+        assert not {"call_replicate", "compare_replicates"} & set(jobs)
+        done = again(path, **settings)
+        assert done.returncode == 0, said(done)[-3000:]
+        counts[consensus] = (demo / path).read_text().splitlines()
+    called = (demo / "results/peaks/erythroid/CTCF/called.narrowPeak").read_text().splitlines()
+    for kept in counts.values():
+        assert set(kept) <= set(called)
+        assert 0.5 * len(called) < len(kept)
 
 
 def test_called_peaks_are_the_planted_sites(demo):

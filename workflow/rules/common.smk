@@ -124,11 +124,12 @@ wildcard_constraints:
     cell_type="[A-Za-z0-9_-]+",
     tf="[A-Za-z0-9_-]+",
     name="[A-Za-z0-9_-]+",
+    replicate="[^/]+",
 
 
 def for_each(pattern, keys=None):
     """The path `pattern` for every experiment."""
-    return [pattern.format(cell_type=cell_type, tf=tf) for cell_type, tf in (keys or EXPERIMENTS)]
+    return [pattern.format(cell_type=cell_type, tf=tf) for cell_type, tf in (EXPERIMENTS if keys is None else keys)]
 
 
 def experiment(wildcards):
@@ -197,11 +198,25 @@ def simulated_reads():
     return expand("resources/simulation/reads/{cell_type}_{name}.bam", cell_type=design["cell_types"], name=names)
 
 
+def with_reads():
+    """The experiments whose peaks are called from reads."""
+    return [key for key, rows in EXPERIMENTS.items() if (rows["treatment"] != "").all()]
+
+
+def replicate_peaks(wildcards):
+    """Peaks of each replicate of an experiment, called from its reads alone."""
+    folder = f"results/peaks/{wildcards.cell_type}/{wildcards.tf}/replicates"
+    return [f"{folder}/{replicate}.narrowPeak" for replicate in experiment(wildcards)["replicate"]]
+
+
 def called_peaks(wildcards):
-    """Peaks of one experiment: its ready peak files, or what macs3 calls from its reads."""
-    if (experiment(wildcards)["peaks"] != "").all():
+    """Peaks of one experiment: its ready peak files, or what macs3 calls from its reads, and replicates agree on."""
+    rows = experiment(wildcards)
+    if (rows["peaks"] != "").all():
         return experiment_files(wildcards)
-    return [f"results/peaks/{wildcards.cell_type}/{wildcards.tf}/called.narrowPeak"]
+    agreed = config["peaks"]["consensus"] != "pooled" and len(rows) > 1
+    name = "reproducible" if agreed else "called"
+    return [f"results/peaks/{wildcards.cell_type}/{wildcards.tf}/{name}.narrowPeak"]
 
 
 def delivered(wildcards, thing):

@@ -68,6 +68,75 @@ rule call_peaks:
         "../scripts/call_peaks.py"
 
 
+rule call_replicate:
+    input:
+        code=library("log", "files", "intervals", "peaks"),
+        files=experiment_files,
+        checked="results/peaks/{cell_type}/{tf}/inputs.json",
+        genome="resources/genome/genome.json",
+    output:
+        "results/peaks/{cell_type}/{tf}/replicates/{replicate}.narrowPeak",
+    log:
+        "logs/call_replicate/{cell_type}/{tf}/{replicate}.log",
+    conda:
+        "../../envs/peaks.yaml"
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((2000 + 2 * input.size_mb) * attempt),
+        runtime=lambda wildcards, input, attempt: int((30 + 0.05 * input.size_mb) * attempt),
+    params:
+        effective_genome_bp=config["peaks"]["effective_genome_bp"],
+        q_value=config["peaks"]["replicate_q_value"],
+        macs3_options=config["peaks"]["macs3_options"],
+    script:
+        "../scripts/call_peaks.py"
+
+
+rule compare_replicates:
+    input:
+        code=library("log", "files", "intervals", "peaks", "idr", "consensus"),
+        pooled="results/peaks/{cell_type}/{tf}/called.narrowPeak",
+        replicates=replicate_peaks,
+    output:
+        "results/peaks/{cell_type}/{tf}/reproducible.narrowPeak",
+    log:
+        "logs/compare_replicates/{cell_type}/{tf}.log",
+    conda:
+        "../../envs/sequences.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        consensus=config["peaks"]["consensus"],
+        at_least=config["peaks"]["at_least"],
+        idr=config["peaks"]["idr"],
+        seed=config["seed"],
+    script:
+        "../scripts/compare_replicates.py"
+
+
+rule assess_reads:
+    input:
+        code=library("log", "files", "intervals", "splits", "quality"),
+        files=experiment_files,
+        checked="results/peaks/{cell_type}/{tf}/inputs.json",
+        regions="results/peaks/{cell_type}/{tf}/called.narrowPeak",
+        splits="resources/genome/splits.tsv",
+    output:
+        quality="results/peaks/{cell_type}/{tf}/quality.tsv",
+        correlation="results/peaks/{cell_type}/{tf}/correlation.tsv",
+    log:
+        "logs/assess_reads/{cell_type}/{tf}.log",
+    conda:
+        "../../envs/sequences.yaml"
+    resources:
+        mem_mb=lambda wildcards, input, attempt: int((2000 + 2 * input.size_mb) * attempt),
+        runtime=lambda wildcards, input, attempt: int((20 + 0.02 * input.size_mb) * attempt),
+    params:
+        seed=config["seed"],
+    script:
+        "../scripts/assess_reads.py"
+
+
 rule center_peaks:
     input:
         code=library("log", "files", "intervals", "splits", "peaks"),
@@ -99,3 +168,4 @@ rule center_peaks:
 rule peaks:
     input:
         for_each("results/peaks/{cell_type}/{tf}/peaks.bed"),
+        for_each("results/peaks/{cell_type}/{tf}/quality.tsv", with_reads()),

@@ -4,6 +4,7 @@ rule write_report:
         template=workflow.source_path("../report/report.html.jinja"),
         splits="resources/genome/splits.tsv",
         summary="results/summary.tsv",
+        quality=for_each("results/peaks/{cell_type}/{tf}/quality.tsv", with_reads()),
         matches=for_each("results/motifs/{cell_type}/{tf}/matches.tsv"),
     output:
         "results/report.html",

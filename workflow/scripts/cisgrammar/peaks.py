@@ -42,7 +42,7 @@ def macs3_command(files, effective_genome_bp, q_value, options, folder):
 
 
 def call_peaks(files, effective_genome_bp, q_value, options, output):
-    """Call peaks with macs3 and write them to `output` (narrowPeak).
+    """Call peaks with macs3 and write them to `output` (narrowPeak; without summits where it calls broad peaks).
 
     Raises InputError when macs3 is not installed, and with its last words when it fails or calls nothing.
     """
@@ -56,6 +56,9 @@ def call_peaks(files, effective_genome_bp, q_value, options, output):
         done = subprocess.run([program, *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         logging.info("macs3 says:\n%s", done.stdout)
         called = Path(folder) / "called_peaks.narrowPeak"
+        if (broad := called.with_suffix(".broadPeak")).exists():
+            # A narrowPeak row is a broadPeak row and the place of the summit, -1 for none.
+            called.write_text("".join(f"{line}\t-1\n" for line in broad.read_text().splitlines()))
         if done.returncode or not called.exists():
             words = [line for line in done.stdout.splitlines() if line.strip()]
             raise InputError(
@@ -71,8 +74,8 @@ def read_peaks(paths):
     """Summits of BED or narrowPeak files.
 
     A narrowPeak row has its summit in column 10 (offset from the start; -1 for none); a row of any other file, or
-    without summit, has it in the middle. Score: column 9 of a narrowPeak (-log10 q), or 7 where that is -1; column 5
-    of a BED file; 0 where there is none.
+    without summit, has it in the middle. Score: column 7 of a narrowPeak (signal), column 5 of a BED file;
+    0 where there is none.
     Returns a data frame chrom, start, end, summit (int64), score (float64).
     """
     tables = []

@@ -28,6 +28,7 @@ MODELS = {
 }
 BASES = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
 TEXT_COLUMNS = (*("cell_type", "tf", "model", "negatives", "step", "split", "covariate"), *("phase", "chrom"))
+QUALITY_COLUMNS = ("role", "replicate", "format", "paired", "flags")
 MATCH_COLUMNS = ("motif", "jaspar_id", "jaspar_name", "strand")
 FEW_PEAKS, LARGEST_SMD, LARGEST_Q = 30, 0.1, 0.01
 N_MOTIFS, N_PEAKS, LOGO_BP, ROWS_PER_FIGURE = 6, 2, 80, 40
@@ -70,7 +71,8 @@ def write_report(experiments, folder, output, provenance, template, splits):
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(fixed=fixed, count=count, tiny=tiny, percent=percent, split_name=split_name)
+    filters = (fixed, count, tiny, percent, split_name, covariate_name)
+    environment.filters.update({filter.__name__: filter for filter in filters})
     content = {
         "entries": entries,
         "forests": [forest(entries[i : i + ROWS_PER_FIGURE]) for i in range(0, len(entries), ROWS_PER_FIGURE)],
@@ -99,6 +101,12 @@ def count(value):
 def split_name(split):
     """The split as the report calls it."""
     return "training" if split == "train" else split
+
+
+def covariate_name(covariate):
+    """The covariate as the report calls it."""
+    names = {"gc": "GC", "cpg": "CpG", "tss": "distance to a TSS", "gc_step": "GC dinucleotides"}
+    return names.get(covariate, covariate.upper() if len(covariate) == 2 else covariate)
 
 
 def percent(share):
@@ -157,6 +165,11 @@ def read_motifs(path):
     return sorted(found, key=lambda motif: -motif["n_sites"])
 
 
+def read_quality(path):
+    """Rows of quality.tsv as dicts, none for ready peaks."""
+    return read_table(path, QUALITY_COLUMNS).to_dict("records") if path.exists() else []
+
+
 def summarise(cell_type, tf, folder, summary):
     """What the overview says of one experiment: peaks, scores, best match and flags, as a dict.
 
@@ -182,9 +195,13 @@ def summarise(cell_type, tf, folder, summary):
         flags.append("CNN not better than PWM")
     if cnn["n_pos"] < FEW_PEAKS:
         flags.append(f"fewer than {FEW_PEAKS} test peaks")
-    uneven = balance[(balance["covariate"] == "gc") & ~(balance["smd_after"].abs() <= LARGEST_SMD)]
-    if len(uneven):
-        flags.append(f"GC not balanced (|SMD| > {LARGEST_SMD:g}) in {', '.join(map(split_name, uneven['split']))}")
+    for covariate, rows in balance[~(balance["smd_after"].abs() <= LARGEST_SMD)].groupby("covariate", sort=False):
+        where = ", ".join(map(split_name, rows["split"]))
+        flags.append(f"{covariate_name(covariate)} not balanced (|SMD| > {LARGEST_SMD:g}) in {where}")
+    quality = read_quality(folder / "peaks" / place / "quality.tsv")
+    # The standard for the number of fragments is that for the human genome, so it stands in the table alone.
+    remarks = {r for row in quality if row["role"] == "treatment" for r in row["flags"].split("; ") if r}
+    flags.extend(f"reads: {remark}" for remark in sorted(remarks) if not remark.startswith("usable fragments"))
     if not motifs:
         flags.append("no motif found")
     elif not any(match["q"] < LARGEST_Q for match in matches):
@@ -221,6 +238,7 @@ def section(entry, folder):
     return dict(
         **entry,
         steps=[row for row in counts if row["step"] not in SPLITS],
+        quality=read_quality(folder / "peaks" / place / "quality.tsv"),
         balance=balance.to_dict("records"),
         n_negatives=dict(zip(balance["split"], balance["n_negatives"], strict=True)),
         gc_figure=gc_means(balance[balance["covariate"] == "gc"]),
