@@ -1,11 +1,12 @@
 """Peaks: macs3's own published result, then summits and windows by hand."""
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from cisgrammar.intervals import read_bed
+from cisgrammar.intervals import overlaps, read_bed
 from cisgrammar.log import InputError
 from cisgrammar.peaks import call_peaks, center_peaks, macs3_command, read_peaks, unknown
 
@@ -32,6 +33,46 @@ def test_calls_are_those_that_macs3_published(shared, tmp_path):
     assert len(found) > 700
     assert found == columns(folder / "CTCF_SE.expected.narrowPeak")
     assert list(tmp_path.iterdir()) == [output]
+
+
+def test_broad_peaks_have_their_middle_for_a_summit(shared, tmp_path):
+    folder = shared / "macs3"
+    files = [
+        entry(folder / "CTCF_SE_ChIP_chr22_50k.bed.gz"),
+        entry(folder / "CTCF_SE_CTRL_chr22_50k.bed.gz", "control"),
+    ]
+    output = tmp_path / "called.narrowPeak"
+    call_peaks(files, 52_000_000, 0.05, "--broad", output)
+    assert list(tmp_path.iterdir()) == [output]
+    rows = [line.split("\t") for line in output.read_text().splitlines()]
+    assert {len(row) for row in rows} == {10} and {row[9] for row in rows} == {"-1"}
+    peaks = read_peaks([output])
+    assert len(peaks) == len(rows) > 500
+    assert (peaks["summit"] == (peaks["start"] + peaks["end"]) // 2).all()
+    assert peaks["score"].tolist() == [float(row[6]) for row in rows]
+    # The narrow peaks that macs3 published lie in the broad ones, since those go on at a lower threshold.
+    assert overlaps(read_bed(folder / "CTCF_SE.expected.narrowPeak", ["chrom", "start", "end"]), peaks).mean() > 0.99
+
+
+def test_missing_macs3_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+    with pytest.raises(InputError, match=r"macs3 is not installed where this job runs; run `make setup`"):
+        call_peaks([entry("a.bed")], 1e6, 0.05, "", tmp_path / "called.narrowPeak")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_macs3_beside_the_interpreter_is_found(tmp_path, monkeypatch):
+    """An interpreter that was started by its path, its folder not on PATH."""
+    program = tmp_path / "bin" / "macs3"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$1 of the one beside"\nexit 3\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setattr(sys, "executable", str(program.parent / "python"))
+    with pytest.raises(InputError, match=r"status 3 on a\.bed: callpeak of the one beside;"):
+        call_peaks([entry("a.bed")], 1e6, 0.05, "", tmp_path / "called.narrowPeak")
+    assert list(tmp_path.iterdir()) == [program.parent]
 
 
 def test_command_pools_replicates():
