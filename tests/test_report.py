@@ -28,6 +28,35 @@ MATCHES = [
     ("motif_2", 31, "MA0001.1", "AGL3", 0.2, 0.9, 1, "+"),
 ]
 
+SPLITS = ("train", "validation", "test")
+READS = {
+    "role": "treatment",
+    "replicate": "1",
+    "format": "BAM",
+    "paired": False,
+    "n_reads": 12_345_678,
+    "n_distinct": 11_111_110,
+    "duplicates": 0.1,
+    "nrf": 0.9,
+    "pbc1": 0.912,
+    "pbc2": 10.26,
+    "n_elsewhere": 5,
+    "read_bp": 50,
+    "fragment_bp": 201,
+    "nsc": 1.349,
+    "rsc": 1.02,
+    "frip": 0.1234,
+    "flags": "",
+}
+INPUT = READS | {
+    "role": "control",
+    "replicate": "<i>2</i>",
+    "pbc2": np.inf,
+    "rsc": np.nan,
+    "nsc": 1.01,
+    "flags": "NSC 1 < 1.05: weak enrichment",
+}
+
 
 def put(rows, path):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,13 +90,28 @@ def put_model(folder, phases):
     put(rows, folder / "history.tsv")
 
 
-def put_experiment(results, cell_type, tf, matches=MATCHES, transfer=True, n_pos=40, smd=0.02, seed=1):
-    """Write the files of one experiment; return its rows of summary.tsv."""
+def put_experiment(
+    results,
+    cell_type,
+    tf,
+    matches=MATCHES,
+    transfer=True,
+    n_pos=40,
+    smds=None,
+    reads=(),
+    seed=1,
+):
+    """Write the files of one experiment; return its rows of summary.tsv.
+
+    smds: dict of covariate to its SMD after matching, default GC alone
+    reads: rows of quality.tsv; without rows there is no such file, as for ready peaks
+    """
     place, rng = Path(cell_type) / tf, np.random.default_rng(seed)
     steps = {"peaks read": 950, "one per place": 812, "train": 612, "validation": 100, "test": 100}
     put([{"step": step, "n": n} for step, n in steps.items()], results / "peaks" / place / "counts.tsv")
+    if reads:
+        put(reads, results / "peaks" / place / "quality.tsv")
     balance = {
-        "covariate": "gc",
         "n_peaks": 100,
         "n_candidates": 5000,
         "n_negatives": 1003,
@@ -77,12 +121,15 @@ def put_experiment(results, cell_type, tf, matches=MATCHES, transfer=True, n_pos
     balance |= {
         "mean_negatives": 0.49,
         "smd_before": 0.8,
-        "smd_after": smd,
         "ks_before": 0.4,
         "ks_after": 0.05,
     }
-    splits = ("train", "validation", "test")
-    put([dict(split=split, **balance) for split in splits], results / "negatives" / place / "balance.tsv")
+    rows = [
+        dict(split=split, covariate=covariate, **balance, smd_after=smd)
+        for split in SPLITS
+        for covariate, smd in (smds or {"gc": 0.02}).items()
+    ]
+    put(rows, results / "negatives" / place / "balance.tsv")
     put_model(results / "training" / place, ["train"])
     models = {"cnn": 3, "transfer": 2.5, "pwm": 1.5, "gc": 0.2}
     if transfer:
@@ -170,7 +217,8 @@ class Page(HTMLParser):
 
 def put_two(folder):
     results = folder / "results"
-    return put_experiment(results, "NA", "CTCF") + put_experiment(results, "K562", "GATA1", seed=2)
+    rows = put_experiment(results, "NA", "CTCF", smds={"gc": 0.02, "<u>x</u>": -0.345}, reads=[READS, INPUT])
+    return rows + put_experiment(results, "K562", "GATA1", seed=2)
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +268,8 @@ def test_numbers_stand_as_given(two):
 def test_markup_in_names_and_config_is_text(two):
     text = two[1]
     assert "<b>x</b>" not in text and "&lt;b&gt;x&lt;/b&gt;" in text
+    assert "<u>x" not in text and "&lt;u&gt;x&lt;/u&gt; not balanced" in text
+    assert "<i>2</i>" not in text and "control &lt;i&gt;2&lt;/i&gt;" in text
     assert "alert(1)</script>" not in text and "&lt;script&gt;alert(1)&lt;/script&gt; https://example.org" in text
 
 
@@ -242,7 +292,16 @@ def test_no_motif_is_said_in_words(tmp_path):
 
 def test_flags(tmp_path):
     results = tmp_path / "results"
-    rows = put_experiment(results, "K562", "CTCF", matches=MATCHES[2:], n_pos=29, smd=-0.11)
+    remarks = "NRF 0.6 < 0.8: acceptable; usable fragments 9 < 10,000,000: too few for a human genome"
+    rows = put_experiment(
+        results,
+        "K562",
+        "CTCF",
+        matches=MATCHES[2:],
+        n_pos=29,
+        smds={"cpg": 0.09, "gc": -0.11, "tss": np.inf},
+        reads=[READS | {"flags": remarks}],
+    )
     cnn, pwm = (next(row for row in rows if row["model"] == model) for model in ("cnn", "pwm"))
     splits = pd.read_csv(tmp_path / "results/evaluation/K562/CTCF/predictions.tsv", sep="\t")
     put(splits.assign(pwm=splits["cnn"]), tmp_path / "results/evaluation/K562/CTCF/predictions.tsv")
@@ -254,14 +313,65 @@ def test_flags(tmp_path):
         "CNN not better than PWM",
         "fewer than 30 test peaks",
         "GC not balanced (|SMD| > 0.1) in training, validation, test",
+        "distance to a TSS not balanced (|SMD| > 0.1) in training, validation, test",
+        "reads: NRF 0.6 < 0.8: acceptable",
         "no motif match at q < 0.01",
     ]
     page = Page(render(tmp_path, rows))
     assert all(page.text.count(flag) >= 2 for flag in entry["flags"])
     assert "does not rank the windows better than the matrix" in page.text
     assert "matches no JASPAR matrix at q < 0.01; the nearest is AGL3 MA0001.1 (q = 0.9)" in page.text
-    sound = put_experiment(results, "K562", "GATA1", n_pos=30, smd=0.1)
+    sound = put_experiment(results, "K562", "GATA1", n_pos=30, smds={"gc": 0.1, "cpg": -0.1})
     assert report.summarise("K562", "GATA1", results, pd.DataFrame(sound))["flags"] == []
+
+
+def flags_of(folder, tf, **given):
+    """Flags of an experiment that is sound but for what is given."""
+    rows = put_experiment(folder, "K562", tf, **given)
+    return report.summarise("K562", tf, folder, pd.DataFrame(rows))["flags"]
+
+
+def test_flag_of_covariates_names_the_splits_and_takes_what_is_unknown_for_unbalanced(tmp_path):
+    smds = {"cpg": np.nan, "gc": 0.1, "ca": -0.5, "gc_step": 0.2, "<b>dnase</b>": 0.2}
+    rows = pd.DataFrame(put_experiment(tmp_path, "K562", "A", smds=smds))
+    assert report.summarise("K562", "A", tmp_path, rows)["flags"] == [
+        f"{name} not balanced (|SMD| > 0.1) in training, validation, test"
+        for name in ("CpG", "CA", "GC dinucleotides", "<b>dnase</b>")
+    ]
+    path = tmp_path / "negatives" / "K562" / "A" / "balance.tsv"
+    table = report.read_table(path)
+    put(table.assign(smd_after=np.where((table["split"] == "test") & (table["covariate"] == "gc"), 0.2, 0)), path)
+    assert report.summarise("K562", "A", tmp_path, rows)["flags"] == ["GC not balanced (|SMD| > 0.1) in test"]
+
+
+def test_remarks_on_the_treatment_alone_are_flags_and_each_one_once(tmp_path):
+    reads = [
+        READS | {"flags": "RSC 0.5 < 0.8: weak enrichment; PBC1 0.3 < 0.5: severe bottleneck"},
+        READS | {"replicate": "2", "flags": "PBC1 0.3 < 0.5: severe bottleneck"},
+        READS | {"replicate": "3", "flags": "usable fragments 12 < 10,000,000: too few for a human genome"},
+        INPUT,
+    ]
+    assert flags_of(tmp_path, "A", reads=reads) == [
+        "reads: PBC1 0.3 < 0.5: severe bottleneck",
+        "reads: RSC 0.5 < 0.8: weak enrichment",
+    ]
+    assert flags_of(tmp_path, "B") == []
+
+
+def test_quality_of_reads_stands_with_the_experiments_that_have_reads(two):
+    whole = Page(two[1]).text
+    reads, ready = whole.split("GATA1 in K562", 1)
+    assert "Quality of the reads" in reads and "Quality of the reads" not in ready
+    assert "treatment 1 12,345,678 10% 0.90 0.91 10.3 201 1.35 1.02 0.123 –" in reads
+    remark = "NSC 1 < 1.05: weak enrichment"
+    assert f"control <i>2</i> 12,345,678 10% 0.90 0.91 ∞ 201 1.01 n/a 0.123 {remark}" in reads
+    assert f"reads: {remark}" not in whole
+
+
+def test_balance_of_every_covariate_stands_as_given(two):
+    text = Page(two[1]).text
+    assert "training GC 100 5,000 1,003 0.500 0.400 0.490 0.800 0.020 0.400 0.050" in text
+    assert "validation <u>x</u> 100 5,000 1,003 0.500 0.400 0.490 0.800 −0.345 0.400 0.050" in text
 
 
 def test_many_experiments_get_several_dot_plots(tmp_path, monkeypatch):
