@@ -98,12 +98,13 @@ def put_experiment(
     transfer=True,
     n_pos=40,
     smds=None,
+    aurocs=(0.51, 0.52, 0.53),
     reads=(),
     seed=1,
 ):
     """Write the files of one experiment; return its rows of summary.tsv.
 
-    smds: dict of covariate to its SMD after matching, default GC alone
+    smds: dict of covariate to its SMD after matching, default GC alone; aurocs: of separability.tsv, one per split
     reads: rows of quality.tsv; without rows there is no such file, as for ready peaks
     """
     place, rng = Path(cell_type) / tf, np.random.default_rng(seed)
@@ -130,6 +131,7 @@ def put_experiment(
         for covariate, smd in (smds or {"gc": 0.02}).items()
     ]
     put(rows, results / "negatives" / place / "balance.tsv")
+    put({"split": SPLITS, "auroc": aurocs}, results / "negatives" / place / "separability.tsv")
     put_model(results / "training" / place, ["train"])
     models = {"cnn": 3, "transfer": 2.5, "pwm": 1.5, "gc": 0.2}
     if transfer:
@@ -255,7 +257,7 @@ def test_numbers_stand_as_given(two):
     for row in two[0]:
         assert f"{row['auprc']:.3f} ({row['auprc_low']:.3f}–{row['auprc_high']:.3f})" in page.text
         assert f"{row['auroc']:.3f} ({row['auroc_low']:.3f}–{row['auroc_high']:.3f})" in page.text
-    assert "trained on 612 peaks of CTCF in NA and 1,003 GC-matched windows" in page.text
+    assert "trained on 612 peaks of CTCF in NA and 1,003 matched windows" in page.text
     assert "On 400 unseen test windows, 10% of them peaks" in page.text
     assert "Its most frequent motif (143 sites) matches <b>x</b> MA0139.2 (q = 1.2e-12)" in page.text
     assert "31 sites; nearest is AGL3 MA0001.1" in page.text
@@ -300,6 +302,7 @@ def test_flags(tmp_path):
         matches=MATCHES[2:],
         n_pos=29,
         smds={"cpg": 0.09, "gc": -0.11, "tss": np.inf},
+        aurocs=(0.59, 0.61, 0.7),
         reads=[READS | {"flags": remarks}],
     )
     cnn, pwm = (next(row for row in rows if row["model"] == model) for model in ("cnn", "pwm"))
@@ -314,6 +317,7 @@ def test_flags(tmp_path):
         "fewer than 30 test peaks",
         "GC not balanced (|SMD| > 0.1) in training, validation, test",
         "distance to a TSS not balanced (|SMD| > 0.1) in training, validation, test",
+        "covariates tell negatives from peaks in validation, test",
         "reads: NRF 0.6 < 0.8: acceptable",
         "no motif match at q < 0.01",
     ]
@@ -321,7 +325,7 @@ def test_flags(tmp_path):
     assert all(page.text.count(flag) >= 2 for flag in entry["flags"])
     assert "does not rank the windows better than the matrix" in page.text
     assert "matches no JASPAR matrix at q < 0.01; the nearest is AGL3 MA0001.1 (q = 0.9)" in page.text
-    sound = put_experiment(results, "K562", "GATA1", n_pos=30, smds={"gc": 0.1, "cpg": -0.1})
+    sound = put_experiment(results, "K562", "GATA1", n_pos=30, smds={"gc": 0.1, "cpg": -0.1}, aurocs=(0.6, 0.3, np.nan))
     assert report.summarise("K562", "GATA1", results, pd.DataFrame(sound))["flags"] == []
 
 
@@ -368,10 +372,25 @@ def test_quality_of_reads_stands_with_the_experiments_that_have_reads(two):
     assert f"reads: {remark}" not in whole
 
 
-def test_balance_of_every_covariate_stands_as_given(two):
+def test_balance_of_every_covariate_and_separability_stand_as_given(two):
     text = Page(two[1]).text
     assert "training GC 100 5,000 1,003 0.500 0.400 0.490 0.800 0.020 0.400 0.050" in text
     assert "validation <u>x</u> 100 5,000 1,003 0.500 0.400 0.490 0.800 −0.345 0.400 0.050" in text
+    assert text.count("0.510 (training), 0.520 (validation), 0.530 (test).") == 2
+
+
+def test_auroc_that_is_not_known(tmp_path):
+    rows = put_experiment(tmp_path / "results", "K562", "CTCF", aurocs=(0.612, 0.5, np.nan))
+    text = Page(render(tmp_path, rows)).text
+    assert "0.612 (training), 0.500 (validation), n/a (test)" in text
+    assert "covariates tell negatives from peaks in training" in text
+
+
+def test_negatives_that_were_not_matched_in_gc_have_no_figure_of_it(tmp_path):
+    rows = put_experiment(tmp_path / "results", "K562", "CTCF", smds={"cpg": 0.01})
+    page = Page(render(tmp_path, rows))
+    assert "Mean GC content" not in page.text and not page.open
+    assert "training CpG 100 5,000" in page.text
 
 
 def test_many_experiments_get_several_dot_plots(tmp_path, monkeypatch):

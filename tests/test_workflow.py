@@ -104,6 +104,19 @@ def test_reads_are_assessed(demo):
         assert frip["treatment"] > 5 * frip["control"]
 
 
+def test_negatives_are_balanced(demo):
+    """In every split the means agree, and a classifier that sees the covariates alone is of no use."""
+    for cell_type, tf in EXPERIMENTS:
+        folder = demo / f"results/negatives/{cell_type}/{tf}"
+        balance = pd.read_csv(folder / "balance.tsv", sep="\t")
+        assert set(balance["covariate"]) == {"gc", "cpg", "repeats"}
+        assert (balance["smd_after"].abs() <= 0.05).all()
+        assert balance.loc[balance["covariate"] == "gc", "smd_before"].min() > 0.3
+        auroc = pd.read_csv(folder / "separability.tsv", sep="\t").set_index("split")["auroc"]
+        assert auroc["train"] <= 0.55
+        assert auroc.max() <= 0.6
+
+
 def test_replicates_can_be_asked_to_agree(demo, again):
     """Of CTCF's peaks most are called in both replicates; the others have one replicate, and nothing to compare."""
     path = "results/peaks/erythroid/CTCF/reproducible.narrowPeak"

@@ -117,6 +117,11 @@ GENOME = "resources/simulation/genome.fa" if SIMULATED else local_copy(config["r
 BLACKLIST = (
     local_copy(config["references"]["blacklist"] or "", "exclude.bed") if config["references"]["blacklist"] else ""
 )
+SIGNALS = {
+    name: local_path(path)
+    for name, path in {"mappability": config["references"]["mappability"], **config["references"]["signals"]}.items()
+    if path
+}
 TRANSFER = config["transfer"]["enabled"] and len(EXPERIMENTS) > 1
 
 

@@ -1,14 +1,16 @@
 rule match_negatives:
     input:
-        code=library("log", "files", "intervals", "dna", "splits", "negatives"),
+        code=library("log", "files", "intervals", "splits", "covariates", "sampling", "negatives"),
         peaks="results/peaks/{cell_type}/{tf}/peaks.bed",
         regions="results/peaks/{cell_type}/{tf}/regions.bed",
-        genome="resources/genome/genome.fa",
+        store="resources/genome/store",
+        annotation=[local_path(config["references"]["annotation"])] if config["references"]["annotation"] else [],
         splits="resources/genome/splits.tsv",
         blacklist="resources/genome/blacklist.bed",
     output:
         negatives="results/negatives/{cell_type}/{tf}/negatives.bed",
         balance="results/negatives/{cell_type}/{tf}/balance.tsv",
+        separability="results/negatives/{cell_type}/{tf}/separability.tsv",
     log:
         "logs/match_negatives/{cell_type}/{tf}.log",
     benchmark:
@@ -16,7 +18,7 @@ rule match_negatives:
     conda:
         "../../envs/sequences.yaml"
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((1500 + 3 * input.size_mb) * attempt),
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         negatives=config["negatives"],

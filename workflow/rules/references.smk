@@ -75,6 +75,30 @@ rule prepare_genome:
         "../scripts/prepare_genome.py"
 
 
+rule encode_genome:
+    input:
+        code=library("log", "files", "splits", "covariates"),
+        genome="resources/genome/genome.fa",
+        index="resources/genome/genome.fa.fai",
+        splits="resources/genome/splits.tsv",
+        signals=list(SIGNALS.values()),
+    output:
+        directory("resources/genome/store"),
+    log:
+        "logs/encode_genome.log",
+    benchmark:
+        "benchmarks/encode_genome.tsv"
+    conda:
+        "../../envs/sequences.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        signals=list(SIGNALS),
+    script:
+        "../scripts/encode_genome.py"
+
+
 rule references:
     input:
         "resources/jaspar/motifs.meme",

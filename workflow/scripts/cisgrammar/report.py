@@ -30,7 +30,7 @@ BASES = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
 TEXT_COLUMNS = (*("cell_type", "tf", "model", "negatives", "step", "split", "covariate"), *("phase", "chrom"))
 QUALITY_COLUMNS = ("role", "replicate", "format", "paired", "flags")
 MATCH_COLUMNS = ("motif", "jaspar_id", "jaspar_name", "strand")
-FEW_PEAKS, LARGEST_SMD, LARGEST_Q = 30, 0.1, 0.01
+FEW_PEAKS, LARGEST_SMD, LARGEST_AUROC, LARGEST_Q = 30, 0.1, 0.6, 0.01
 N_MOTIFS, N_PEAKS, LOGO_BP, ROWS_PER_FIGURE = 6, 2, 80, 40
 TOLERANCE = 0.01
 STYLE = {
@@ -71,8 +71,9 @@ def write_report(experiments, folder, output, provenance, template, splits):
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (fixed, count, tiny, percent, split_name, covariate_name)
-    environment.filters.update({filter.__name__: filter for filter in filters})
+    environment.filters.update(
+        fixed=fixed, count=count, tiny=tiny, percent=percent, split_name=split_name, covariate_name=covariate_name
+    )
     content = {
         "entries": entries,
         "forests": [forest(entries[i : i + ROWS_PER_FIGURE]) for i in range(0, len(entries), ROWS_PER_FIGURE)],
@@ -80,7 +81,7 @@ def write_report(experiments, folder, output, provenance, template, splits):
         "models": {key: model for key, model in MODELS.items() if any(key in entry["scores"] for entry in entries)},
         "provenance": provenance,
         "splits": chromosomes(splits),
-        "limits": {"peaks": FEW_PEAKS, "smd": LARGEST_SMD, "q": LARGEST_Q, "motifs": N_MOTIFS},
+        "limits": {"peaks": FEW_PEAKS, "smd": LARGEST_SMD, "auroc": LARGEST_AUROC, "q": LARGEST_Q, "motifs": N_MOTIFS},
     }
     with atomic(output) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as handle:
         handle.writelines(environment.get_template(template.name).generate(**content))
@@ -198,6 +199,10 @@ def summarise(cell_type, tf, folder, summary):
     for covariate, rows in balance[~(balance["smd_after"].abs() <= LARGEST_SMD)].groupby("covariate", sort=False):
         where = ", ".join(map(split_name, rows["split"]))
         flags.append(f"{covariate_name(covariate)} not balanced (|SMD| > {LARGEST_SMD:g}) in {where}")
+    separable = read_table(folder / "negatives" / place / "separability.tsv")
+    told = separable[separable["auroc"] > LARGEST_AUROC]
+    if len(told):
+        flags.append(f"covariates tell negatives from peaks in {', '.join(map(split_name, told['split']))}")
     quality = read_quality(folder / "peaks" / place / "quality.tsv")
     # The standard for the number of fragments is that for the human genome, so it stands in the table alone.
     remarks = {r for row in quality if row["role"] == "treatment" for r in row["flags"].split("; ") if r}
@@ -228,6 +233,7 @@ def section(entry, folder):
     logging.info("section of %s in %s", entry["tf"], entry["cell_type"])
     counts = read_table(folder / "peaks" / place / "counts.tsv").to_dict("records")
     balance = read_table(folder / "negatives" / place / "balance.tsv")
+    gc = balance[balance["covariate"] == "gc"]
     runs = [training_run("training", folder / "training" / place)]
     if "transfer" in entry["scores"]:
         runs.append(training_run("transfer", folder / "transfer" / place / "from_others"))
@@ -240,8 +246,9 @@ def section(entry, folder):
         steps=[row for row in counts if row["step"] not in SPLITS],
         quality=read_quality(folder / "peaks" / place / "quality.tsv"),
         balance=balance.to_dict("records"),
+        separability=read_table(folder / "negatives" / place / "separability.tsv").to_dict("records"),
         n_negatives=dict(zip(balance["split"], balance["n_negatives"], strict=True)),
-        gc_figure=gc_means(balance[balance["covariate"] == "gc"]),
+        gc_figure=None if gc.empty else gc_means(gc),
         curves=curves(entry, folder / "evaluation" / place / "predictions.tsv"),
         runs=runs,
         motifs=motifs[:N_MOTIFS],
