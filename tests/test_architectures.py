@@ -23,7 +23,7 @@ CASES = [
     *((name, {}) for name in ARCHITECTURES),
     *((name, {"pool": pool}) for name in OTHERS for pool in POOLS),
     *((name, {"activation": activation}) for name in ("dilated", "equivariant") for activation in ACTIVATIONS),
-    *((name, {"first_layer": "pwm"}) for name in ("shallow", "equivariant")),
+    *((name, {"first_layer": first}) for name in ("shallow", "equivariant") for first in ("free", "pwm")),
     *(("basset", {"kind": kind}) for kind in ("average", "conv")),
     ("shallow", {"encoding_k": 3}),
     ("shallow", {"encoding_k": 2, "embedding": 5}),
@@ -44,7 +44,7 @@ each_case = pytest.mark.parametrize(
 
 
 def small(name, settings=None, seed=0, members=2, tasks=1):
-    """A small network whose logits differ between sequences, evaluated."""
+    """A small network in evaluation whose logits have a standard deviation of about 1 over sequences."""
     torch.manual_seed(seed)
     start = {key: value for key, value in SMALL.items() if not (name == "mil" and key == "hidden")}
     settings = {**start, **SIZES.get(name, {}), **(settings or {})}
@@ -52,8 +52,9 @@ def small(name, settings=None, seed=0, members=2, tasks=1):
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(2)
-        network.head.weight.mul_(10)
-    return network.eval()
+        sequences = torch.cat([random_sequences(64, 60), torch.randn(64, network.channels - 4, 60)], dim=1)
+        network.head.weight.div_(network.eval().member_logits(sequences).std(dim=0).mean())
+    return network
 
 
 def random_sequences(n, bases, unknown=0.1, seed=0):
@@ -240,7 +241,7 @@ def test_evidence_needs_attention():
 
 def test_evidence_lies_on_the_motif():
     """A filter for GATTACA that attention looks at, and nothing else."""
-    network = build_network("mil", filters=1, filter_bp=7, instance=1)
+    network = build_network("mil", filters=1, filter_bp=7, instance=1, first_layer="free")
     conv, bottleneck, pool = network.trunk[0], network.trunk[3], network.trunk[5]
     with torch.no_grad():
         conv.free[0, 0] = one_hot(np.array([2, 0, 3, 3, 0, 1, 0], dtype=np.uint8))
@@ -312,7 +313,7 @@ def test_describe_network(name):
 def test_describe_network_by_hand():
     table = describe_network(build_network("shallow", filters=8, filter_bp=5, hidden=0, members=2), 30)
     assert table.drop(columns="layer").values.tolist() == [
-        ["MemberConv", "16 x 30", 2 * 8 * 21, 5],
+        ["CentredConv", "16 x 30", 2 * 8 * 21, 5],
         ["ReLU", "16 x 30", 0, 5],
         ["Dropout", "16 x 30", 0, 5],
         ["MaxPool", "2 x 8", 0, 30],
@@ -326,6 +327,11 @@ def test_the_first_layer_can_be_read(name):
     assert detectors.weight.shape == (2, 8, 4, 7)
     assert detectors.bias.shape == (2, 8)
     assert isinstance(detectors, MotifDetectors) == (name == "detectors")
+
+
+def test_filters_of_kmers_are_no_matrices():
+    with pytest.raises(InputError, match=r"training\.encoding_k: filters of k-mers"):
+        _ = small("shallow", {"encoding_k": 2}).detectors
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -373,7 +379,10 @@ def test_settings():
         ({"architecture": "detectors", "pool": "max"}, r"training\.pool: the architecture detectors takes filters, "),
         ({"architecture": "shallow", "pool": "min"}, r"training\.pool: 'min' is not one of max, "),
         ({"architecture": "shallow", "activation": "elu"}, r"training\.activation: 'elu' is not one of relu, "),
-        ({"architecture": "shallow", "first_layer": "pfm"}, r"training\.first_layer: 'pfm' is not one of free, pwm"),
+        (
+            {"architecture": "shallow", "first_layer": "pfm"},
+            r"training\.first_layer: 'pfm' is not one of centred, free, pwm",
+        ),
         ({"architecture": "shallow", "strands": "both"}, r"training\.strands: 'both' is not one of post_hoc, "),
         (
             {"architecture": "shallow", "strands": "tied"},
@@ -384,7 +393,8 @@ def test_settings():
             r"training\.strands: the architecture equivariant is tied",
         ),
         ({"architecture": "equivariant", "filter_bp": 8}, r"odd width .* 8 bp"),
-        ({"architecture": "equivariant", "encoding_k": 2}, r"training\.encoding_k: k-mers and embeddings need"),
+        ({"architecture": "equivariant", "encoding_k": 2}, r"training\.encoding_k: k-mers need"),
+        ({"architecture": "mil", "embedding": 8}, r"training\.embedding: bases need no embedding"),
         ({"architecture": "basset", "factors": (2,)}, r"training\.factors: 1 for 3 convolutions"),
     ],
 )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from cisgrammar.blocks import (
+    CentredConv,
     Chain,
     Exponential,
     FoldStrands,
@@ -16,6 +17,7 @@ from cisgrammar.blocks import (
     Product,
     PWMConv,
     Residual,
+    TiedCentredConv,
     TiedConv,
     TiedPWMConv,
     known_span,
@@ -167,6 +169,15 @@ def test_member_conv_by_hand():
     assert layer.span == 3
 
 
+def test_centred_by_hand():
+    """Of four letters and a channel, of two letters and three channels."""
+    for letters, expected in ((4, [3, -1, 0, -2, 9]), (2, [2, -2, 2, 0, 9])):
+        layer = CentredConv(1, 5, 1, 1, letters=letters, shared=True)
+        with torch.no_grad():
+            layer.free[0, 0, :, 0] = torch.tensor([5.0, 1, 2, 0, 9])
+        assert layer.weight.flatten().tolist() == expected
+
+
 def test_pwm_by_hand():
     """p = 1/2, 1/4, 1/8, 1/8 against a uniform background: ln 2, 0, -ln 2, -ln 2; against itself, zero."""
     p, free = (0.5, 0.25, 0.125, 0.125), torch.tensor([[0.5], [0.25], [0.125], [0.125]]).log()
@@ -190,7 +201,7 @@ def test_pwm_stays_one_after_a_step():
     assert "log_background" not in layer.state_dict()
 
 
-@pytest.mark.parametrize("kind", [TiedConv, TiedPWMConv])
+@pytest.mark.parametrize("kind", [TiedConv, TiedCentredConv, TiedPWMConv])
 @pytest.mark.parametrize("members", [1, 3])
 def test_tied_layers_commute_with_turning(kind, members):
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ from torch import nn
 
 from cisgrammar.blocks import (
     ACTIVATIONS,
+    CentredConv,
     Chain,
     FoldStrands,
     Kmers,
@@ -17,6 +18,7 @@ from cisgrammar.blocks import (
     MemberNorm,
     PWMConv,
     Residual,
+    TiedCentredConv,
     TiedConv,
     TiedPWMConv,
     choose,
@@ -27,21 +29,28 @@ from cisgrammar.networks import Network
 from cisgrammar.pooling import downsampling, pooling
 from cisgrammar.recurrent import MemberLSTM
 
+# Each for strands that are not tied, and tied.
+FIRST_LAYERS = {
+    "centred": (CentredConv, TiedCentredConv),
+    "free": (MemberConv, TiedConv),
+    "pwm": (PWMConv, TiedPWMConv),
+}
+
 
 @dataclass(frozen=True)
 class Common:
     """What architectures share: the settings of the first layer and of what follows the pooling.
 
-    filters, filter_bp: number and width of the filters of the first layer; first_layer: `free` or `pwm` (position weight
-    matrices); activation: of the first layer, `relu`, `exponential` or `gelu`; later layers have relu in place of
-    exponential. encoding_k: 1 for bases, more for k-mers; embedding: size of learned embeddings of these, 0 for none;
+    filters, filter_bp: number and width of the filters of the first layer; first_layer: `centred`, `free` or `pwm` (position
+    weight matrices); activation: of the first layer, `relu`, `exponential` or `gelu`; later layers have relu in place of
+    exponential. encoding_k: 1 for bases, more for k-mers; embedding: size of learned embeddings of k-mers, 0 for none;
     pool: see `pooling`; hidden: units after pooling, 0 for none; dropout, hidden_dropout:
     share of channels dropped after the first layer and of hidden units; strands: see `Network`; channels: of the input
     """
 
     filters: int = 64
     filter_bp: int = 19
-    first_layer: str = "free"
+    first_layer: str = "centred"
     activation: str = "relu"
     encoding_k: int = 1
     embedding: int = 0
@@ -60,20 +69,22 @@ class Common:
 
     def stem(self):
         """Blocks from the sequences to the activated first layer, `filters` channels (pairs where strands are tied)."""
-        tied = self.strands == "tied"
-        kinds = {"free": TiedConv if tied else MemberConv, "pwm": TiedPWMConv if tied else PWMConv}
-        kind = choose(kinds, self.first_layer, "first_layer")
-        if (self.encoding_k > 1 or self.embedding) and (tied or self.first_layer == "pwm"):
+        kind = choose(FIRST_LAYERS, self.first_layer, "first_layer")[self.strands == "tied"]
+        if self.encoding_k > 1 and (self.strands == "tied" or self.first_layer == "pwm"):
             raise InputError(
-                "training.encoding_k: k-mers and embeddings need free filters and strands that are not tied"
+                "training.encoding_k: k-mers need filters that are no matrices, and strands that are not tied"
             )
-        blocks = [Kmers(self.encoding_k)] if self.encoding_k > 1 else []
-        inputs = 4**self.encoding_k + self.channels - 4
+        if self.embedding and self.encoding_k == 1:
+            raise InputError(
+                "training.embedding: bases need no embedding; set encoding_k to 2 or more, or embedding to 0"
+            )
+        blocks, letters = [Kmers(self.encoding_k)] if self.encoding_k > 1 else [], 4**self.encoding_k
+        inputs, more = letters + self.channels - 4, {"letters": letters} if issubclass(kind, CentredConv) else {}
         if self.embedding:
             # The same as a table with one row per k-mer, as a product with their one-hot codes.
             blocks.append(MemberConv(self.members, inputs, self.embedding, 1, shared=True, bias=False))
-            inputs = self.embedding
-        blocks.append(kind(self.members, inputs, self.filters, self.filter_bp, shared=not self.embedding))
+            kind, inputs, more = MemberConv, self.embedding, {}
+        blocks.append(kind(self.members, inputs, self.filters, self.filter_bp, shared=not self.embedding, **more))
         return [*blocks, choose(ACTIVATIONS, self.activation, "activation")(), nn.Dropout(self.dropout)]
 
     def network(self, blocks, channels):

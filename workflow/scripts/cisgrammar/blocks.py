@@ -24,8 +24,10 @@ def choose(options, name, setting):
 
 
 def known_span(sequences):
-    """Mask (windows, bases) of encoded sequences (windows, channels, bases): 1 between the first and the last column whose
-    rows A C G T are not all zero. What lies beyond is padding, or unknown bases that count as such."""
+    """Mask (windows, bases) of encoded sequences (windows, channels, bases): 1 from the first to the last known base.
+
+    A column whose rows A C G T are zero is padding, or an unknown base that counts as such at either end.
+    """
     known = (sequences.detach()[:, :4] != 0).any(dim=1)
     place = torch.arange(known.shape[1], device=known.device)
     first = known.int().argmax(dim=1, keepdim=True)
@@ -34,7 +36,7 @@ def known_span(sequences):
 
 
 def shift_left(values, mask, back=False):
-    """Turn each row of values (windows, rows, bases) round until its mask (windows, bases) starts at 0; `back` undoes it."""
+    """Values (windows, channels, bases) turned round until the mask (windows, bases) starts at 0; `back` undoes it."""
     place = torch.arange(mask.shape[1], device=mask.device)
     start = (mask > 0).int().argmax(dim=1, keepdim=True)
     source = (place + (-start if back else start)) % mask.shape[1]
@@ -68,9 +70,6 @@ class Chain(nn.Sequential, Masked):
 
     def forward(self, values, mask):
         return self.run(values, mask)[0]
-
-    def shrink(self, mask):
-        return mask[..., :: self.stride]
 
     @property
     def stride(self):
@@ -180,6 +179,23 @@ class MemberConv(Masked):
         return conv1d(values, weight.flatten(0, 1), bias, self.stride, 0, self.dilation, self.groups)
 
 
+class CentredConv(MemberConv):
+    """A first layer whose filters have mean zero over the letters of each position, as log-odds have.
+
+    Only differences between letters count, so that training does not spend its steps on what all sequences share.
+    letters: 4 for bases, 4**k for k-mers; channels after these are free
+    """
+
+    def __init__(self, members, inputs, outputs, width, letters=4, **more):
+        super().__init__(members, inputs, outputs, width, **more)
+        self.letters = letters
+
+    @property
+    def weight(self):
+        letters, free = self.free[:, :, : self.letters], self.free[:, :, self.letters :]
+        return torch.cat([letters - letters.mean(dim=2, keepdim=True), free], dim=2)
+
+
 class PWMConv(MemberConv):
     """A first layer whose filters are position weight matrices: ln(p/q), p by softmax over the bases of each position.
 
@@ -219,6 +235,10 @@ class TiedConv(MemberConv):
         weight = self.weight
         turned = reverse_complement(weight) if self.shared else weight.flip(-2, -1)
         return torch.cat([weight, turned.flip(1)], dim=1), torch.cat([self.bias, self.bias.flip(1)], dim=1)
+
+
+class TiedCentredConv(TiedConv, CentredConv):
+    """Centred filters on both strands."""
 
 
 class TiedPWMConv(TiedConv, PWMConv):

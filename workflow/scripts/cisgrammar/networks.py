@@ -6,7 +6,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from cisgrammar.blocks import Masked, MemberConv, choose, known_span, shift_left
+from cisgrammar.blocks import Kmers, Masked, MemberConv, choose, known_span, shift_left
 from cisgrammar.layers import MotifDetectors, reverse_complement
 from cisgrammar.log import InputError
 from cisgrammar.pooling import AttentionPool, Pool
@@ -31,7 +31,14 @@ class Network(nn.Module):
 
     @property
     def detectors(self):
-        """The first layer with filters: `weight` (members, filters, channels, filter_bp), `bias` (members, filters)."""
+        """The first layer with filters: `weight` (members, filters, channels, filter_bp), `bias` (members, filters).
+
+        Raises InputError when the network reads k-mers, as its filters are then no matrices of bases.
+        """
+        if any(isinstance(block, Kmers) for block in self.trunk):
+            raise InputError(
+                "training.encoding_k: filters of k-mers are no matrices of bases; set it to 1 to see filters"
+            )
         return next(block for block in self.trunk.modules() if isinstance(block, MemberConv | MotifDetectors))
 
     def read(self, sequences, mask):
