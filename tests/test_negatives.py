@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from cisgrammar.balance import compare_distributions
 from cisgrammar.covariates import COMPOSITION, DINUCLEOTIDES, open_store, tss_distance, windows_covariates, write_store
 from cisgrammar.intervals import overlaps
 from cisgrammar.log import InputError
-from cisgrammar.negatives import add_covariates, away_from, compare_distributions, find_candidates, name_covariates
+from cisgrammar.negatives import add_covariates, away_from, find_candidates, name_covariates
 from cisgrammar.splits import SPLITS
 
 WINDOW, MARGIN, STEP = 40, 15, 10

@@ -1,6 +1,6 @@
 rule match_negatives:
     input:
-        code=library("log", "files", "intervals", "splits", "covariates", "sampling", "negatives"),
+        code=library("log", "files", "intervals", "splits", "covariates", "density", "balance", "sampling", "negatives"),
         peaks="results/peaks/{cell_type}/{tf}/peaks.bed",
         regions="results/peaks/{cell_type}/{tf}/regions.bed",
         store="resources/genome/store",

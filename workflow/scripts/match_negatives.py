@@ -2,11 +2,12 @@ from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
 import numpy as np
+from cisgrammar.balance import balance, separability
 from cisgrammar.covariates import open_store, read_tss
 from cisgrammar.files import write_table
 from cisgrammar.intervals import read_bed, write_bed
 from cisgrammar.negatives import add_covariates, away_from, find_candidates, name_covariates
-from cisgrammar.sampling import balance, draw_matched, separability
+from cisgrammar.sampling import draw_matched
 from cisgrammar.splits import read_splits
 
 settings, rng = snakemake.params.negatives, np.random.default_rng(snakemake.params.seed)

@@ -86,21 +86,3 @@ def away_from(peaks, regions, blacklist, margin_bp):
     near = pd.concat([peaks, regions])[["chrom", "start", "end"]]
     near = near.assign(start=near["start"] - margin_bp, end=near["end"] + margin_bp)
     return pd.concat([near, blacklist[["chrom", "start", "end"]]])
-
-
-def compare_distributions(a, b):
-    """Standardised mean difference and Kolmogorov-Smirnov statistic of two samples, (nan, nan) when one is empty.
-
-    The difference of the means is divided by the root of the mean of the two variances (Austin 2009, Statistics in
-    Medicine 28:3083); 0 when neither varies and both means agree.
-    """
-    if not len(a) or not len(b):
-        return np.nan, np.nan
-    spread = np.sqrt((np.var(a) + np.var(b)) / 2)
-    gap = np.mean(a) - np.mean(b)
-    smd = gap / spread if spread else (0.0 if gap == 0 else np.copysign(np.inf, gap))
-    at = np.sort(np.concatenate([a, b]))
-    ks = np.abs(
-        np.searchsorted(np.sort(a), at, side="right") / len(a) - np.searchsorted(np.sort(b), at, side="right") / len(b)
-    ).max()
-    return smd, ks

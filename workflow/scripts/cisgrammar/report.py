@@ -101,7 +101,7 @@ def count(value):
 
 def split_name(split):
     """The split as the report calls it."""
-    return "training" if split == "train" else split
+    return {"train": "training", "all": "all splits"}.get(split, split)
 
 
 def covariate_name(covariate):
