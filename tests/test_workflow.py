@@ -273,6 +273,19 @@ def test_example_configs_are_sound(config, tmp_path, shared):
     assert planned(done)["train_model"] >= 3
 
 
+@pytest.mark.parametrize("mappability", [None, "track.bedGraph", 50])
+def test_mappability_is_measured_when_asked_for(mappability, tmp_path):
+    """With a length of reads; a track is taken as it is, and without either there is none."""
+    track = tmp_path / "track.bedGraph"
+    track.touch()
+    setting = str(track) if mappability == track.name else mappability
+    done = snakemake(tmp_path / "run", "-n", "resources/genome/store", config={"references": {"mappability": setting}})
+    assert planned(done).get("measure_mappability", 0) == (mappability == 50)
+    (inputs,) = re.findall(r"rule encode_genome:\n +input: ([^\n]+)", said(done))
+    assert ("resources/genome/mappability.npy" in inputs) == (mappability == 50)
+    assert (str(track) in inputs) == (mappability == track.name)
+
+
 def test_every_stage_is_a_target(tmp_path):
     stages = "references peaks negatives sequences training transfer evaluation interpretation motifs predict report"
     for stage in stages.split():
@@ -286,6 +299,7 @@ def test_every_stage_is_a_target(tmp_path):
         ({"training": {"learning_rat": 0.1}}, ["training.learning_rat", "did you mean learning_rate"]),
         ({"training": {"filters": "many"}}, ["training.filters", "'many' is not of type 'integer'"]),
         ({"negatives": {"ratio": -1}}, ["negatives.ratio"]),
+        ({"references": {"mappability": 5}}, ["references.mappability", "5 is less than the minimum of 10"]),
         ({"samples": "nowhere.tsv"}, ["nowhere.tsv", "missing"]),
         ({"references": {"genome": "https://example.org/genome.fa"}, "mirror": "nowhere"}, ["mirror", "genome.fa.gz"]),
     ],

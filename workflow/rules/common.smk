@@ -117,10 +117,11 @@ GENOME = "resources/simulation/genome.fa" if SIMULATED else local_copy(config["r
 BLACKLIST = (
     local_copy(config["references"]["blacklist"] or "", "exclude.bed") if config["references"]["blacklist"] else ""
 )
+READ_BP = config["references"]["mappability"] if isinstance(config["references"]["mappability"], int) else None
 SIGNALS = {
-    name: local_path(path)
-    for name, path in {"mappability": config["references"]["mappability"], **config["references"]["signals"]}.items()
-    if path
+    name: "resources/genome/mappability.npy" if track == READ_BP else local_path(track)
+    for name, track in {"mappability": config["references"]["mappability"], **config["references"]["signals"]}.items()
+    if track
 }
 TRANSFER = config["transfer"]["enabled"] and len(EXPERIMENTS) > 1
 
