@@ -17,14 +17,17 @@ from cisgrammar.intervals import overlaps, read_bed
 from cisgrammar.log import InputError
 
 NARROW_PEAK = ["chrom", "start", "end", "name", "score", "strand", "signal", "p", "q", "summit"]
+OWN_OPTIONS = ("-t", "-c", "-n", "--treatment", "--control", "--name", "--outdir")
 
 
 def macs3_command(files, effective_genome_bp, q_value, options, folder):
     """The command line of `macs3 callpeak` (Zhang et al. 2008, Genome Biology 9:R137) for pooled replicates.
 
     files: list of dicts with file, role (treatment or control), format (BAM, BAMPE, BED, BEDPE)
-    effective_genome_bp: number; options: further options as one string; folder: where macs3 writes
-    Raises InputError when the files are not all of one format, since macs3 reads only one.
+    effective_genome_bp: number; options: further options as one string, which win over the settings before them (with
+    a limit of the p value, macs3 takes none of the q value); folder: where macs3 writes
+    Raises InputError when the files are not all of one format, since macs3 reads only one, and when the options name
+    files, which the workflow does.
     """
     formats = {entry["format"] for entry in files}
     if len(formats) > 1:
@@ -32,13 +35,29 @@ def macs3_command(files, effective_genome_bp, q_value, options, folder):
         raise InputError(f"macs3 needs all files of an experiment in one format, single- or paired-end: {listed}")
     treatment = list(dict.fromkeys(entry["file"] for entry in files if entry["role"] == "treatment"))
     control = list(dict.fromkeys(entry["file"] for entry in files if entry["role"] == "control"))
+    words = split_options(options)
+    by_p = any(word.startswith(("-p", "--p")) for word in words)
     return [
         *("macs3", "callpeak", "--treatment", *treatment),
         *(("--control", *control) if control else ()),
-        *("--format", formats.pop(), "--gsize", f"{effective_genome_bp:.0f}", "--qvalue", f"{q_value:g}"),
+        *("--format", formats.pop(), "--gsize", f"{effective_genome_bp:.0f}"),
+        *(() if by_p else ("--qvalue", f"{q_value:g}")),
         *("--name", "called", "--outdir", str(folder)),
-        *shlex.split(options),
+        *words,
     ]
+
+
+def split_options(options):
+    """Words of a string of macs3 options; InputError for a quote without its end, and for files or names of files."""
+    try:
+        words = shlex.split(options)
+    except ValueError as error:
+        raise InputError(f"peaks.macs3_options: '{options}' cannot be read ({error}); close each quote") from error
+    for word in words:
+        name = word.partition("=")[0]
+        if word[:2] in OWN_OPTIONS or (len(name) > 3 and any(own.startswith(name) for own in OWN_OPTIONS)):
+            raise InputError(f"peaks.macs3_options: {word} is set from the table of experiments; remove it")
+    return words
 
 
 def call_peaks(files, effective_genome_bp, q_value, options, output):
@@ -56,9 +75,12 @@ def call_peaks(files, effective_genome_bp, q_value, options, output):
         done = subprocess.run([program, *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         logging.info("macs3 says:\n%s", done.stdout)
         called = Path(folder) / "called_peaks.narrowPeak"
-        if (broad := called.with_suffix(".broadPeak")).exists():
+        broad = called.with_suffix(".broadPeak")
+        if broad.exists() or called.exists():
             # A narrowPeak row is a broadPeak row and the place of the summit, -1 for none.
-            called.write_text("".join(f"{line}\t-1\n" for line in broad.read_text().splitlines()))
+            source, end = (broad, "\t-1\n") if broad.exists() else (called, "\n")
+            rows = [row for row in source.read_text().splitlines() if not row.startswith("track")]
+            called.write_text("".join(row + end for row in rows))
         if done.returncode or not called.exists():
             words = [line for line in done.stdout.splitlines() if line.strip()]
             raise InputError(
