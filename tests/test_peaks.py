@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pysam
 import pytest
+from cisgrammar.covariates import open_store, write_store
 from cisgrammar.intervals import overlaps, read_bed
 from cisgrammar.log import InputError
-from cisgrammar.peaks import call_peaks, center_peaks, macs3_command, read_peaks, unknown
+from cisgrammar.negatives import find_candidates
+from cisgrammar.peaks import best_around, call_peaks, center_peaks, macs3_command, read_peaks, unknown
 from cisgrammar.reads import describe_file
 
 
@@ -387,8 +389,8 @@ def genome(write_fasta):
     )
 
 
-def center(genome, peaks, blacklist=NO_REGIONS, window_bp=20, minimum=1, maximum=None, unknown_share=0.0):
-    return center_peaks(peaks, SPLITS, blacklist, genome, window_bp, minimum, maximum, unknown_share)
+def center(genome, peaks, blacklist=NO_REGIONS, window_bp=20, merge_bp=0, minimum=1, maximum=None, unknown_share=0.0):
+    return center_peaks(peaks, SPLITS, blacklist, genome, window_bp, merge_bp, minimum, maximum, unknown_share)
 
 
 def starts(windows, chrom="chr1"):
@@ -429,6 +431,21 @@ def test_windows_with_unknown_bases_are_dropped(genome, share, expected):
     assert starts(windows) == expected
 
 
+@pytest.mark.parametrize(("n", "share"), [(20, 0.1), (60, 0.3), (140, 0.7), (58, 0.29)])
+def test_share_exactly_at_the_limit_counts_alike_for_peaks_and_negatives(write_fasta, tmp_path, n, share):
+    """Windows of 200 bp with n and n + 1 unknown bases; 1 - 140 / 200 > 0.3 in floating point, and 0.29 * 200 < 58."""
+    at, above = ("N" * k + "ACGTG" * 40 for k in (n, n + 1))
+    fasta = write_fasta({"chr1": at[:200] + above[:200] + "ACGTG" * 40, "chr2": "ACGTG" * 40, "chr3": "ACGTG" * 40})
+    lengths = {"chr1": 600, "chr2": 200, "chr3": 200}
+    splits = pd.DataFrame({"chrom": list(lengths), "length_bp": list(lengths.values()), "split": SPLITS["split"][:3]})
+    peaks = peaks_of(("chr1", 100, 1), ("chr1", 300, 1), ("chr1", 500, 1), ("chr2", 100, 1), ("chr3", 100, 1))
+    windows, _ = center_peaks(peaks, splits, NO_REGIONS, fasta, 200, 0, 1, None, share)
+    write_store(fasta, lengths, tmp_path / "store")
+    store, rng = open_store(tmp_path / "store"), np.random.default_rng(1)
+    candidates = find_candidates(windows, NO_REGIONS, splits, 200, share, 1000, store, None, rng)
+    assert starts(windows) == starts(candidates) == [0, 400]
+
+
 def test_unknown_share_by_hand(genome):
     windows = pd.DataFrame({"chrom": ["chr1", "chr1", "chr2"], "start": [150, 148, 0], "end": [155, 158, 9]})
     np.testing.assert_allclose(unknown(windows, genome), [1, 0.5, 0], atol=1e-12)
@@ -440,6 +457,49 @@ def test_second_window_at_a_place_is_dropped_and_the_better_score_stays(genome):
     assert starts(windows) == [40, 41]
     assert windows["score"].tolist()[:2] == [7, 1]
     assert counts.set_index("step")["n"]["one per place"] == 4
+
+
+def test_best_of_near_summits_stays(genome):
+    """60 goes for 50, 10 bp away, and 69 for 70; 61 lies 11 bp from 50 and 9 from 70, which is better."""
+    peaks = peaks_of(
+        *(("chr1", 50, 9), ("chr1", 60, 8), ("chr1", 61, 3), ("chr1", 70, 5), ("chr1", 69, 5), ("chr1", 90, 1)),
+        *(("chr2", 50, 1), ("chr3", 60, 1)),
+    )
+    windows, counts = center(genome, peaks, merge_bp=10)
+    assert starts(windows) == [40, 59, 80]
+    assert windows["score"].tolist()[:3] == [9, 5, 1]
+    assert counts.set_index("step")["n"]["best summit within 10 bp"] == 5
+    by_default, counts = center(genome, peaks, merge_bp=None)  # half of 20 bp
+    pd.testing.assert_frame_equal(windows, by_default)
+    assert counts.set_index("step")["n"]["best summit within 10 bp"] == 5
+
+
+def test_dropped_summit_drops_no_other(genome):
+    """60 falls to 50; 70 lies 20 bp from 50 and stays, although it is worse than 60."""
+    peaks = peaks_of(("chr1", 50, 9), ("chr1", 60, 8), ("chr1", 70, 7), *ONE_EACH)
+    assert starts(center(genome, peaks, merge_bp=10)[0]) == [40, 60]
+
+
+def test_near_windows_are_dropped_before_the_best_are_counted(genome):
+    """The window with the best score lies in the blacklist, so that its neighbour stays; only then come the best four."""
+    peaks = peaks_of(("chr1", 50, 9), ("chr1", 60, 8), ("chr1", 66, 7), ("chr1", 90, 2), ("chr1", 110, 0.5), *ONE_EACH)
+    blacklist = pd.DataFrame({"chrom": ["chr1"], "start": [45], "end": [46]})
+    windows, counts = center(genome, peaks, blacklist, merge_bp=10, maximum=4)
+    assert starts(windows) == [50, 80]
+    assert counts["n"].tolist()[3:7] == [6, 6, 5, 4]
+
+
+def test_no_two_summits_are_near_and_each_dropped_one_has_a_better_neighbour():
+    rng = np.random.default_rng(3)
+    windows = pd.DataFrame({"chrom": rng.choice(["a", "b"], 3000), "start": rng.integers(0, 40_000, 3000)})
+    kept = best_around(windows, 50)
+    for _, rows in windows.assign(rank=range(3000), kept=kept).groupby("chrom"):
+        there, rank = rows.loc[rows["kept"], "start"].to_numpy(), rows.loc[rows["kept"], "rank"].to_numpy()
+        assert np.diff(np.sort(there)).min() > 50
+        for row in rows[~rows["kept"]].itertuples():
+            assert (rank[abs(there - row.start) <= 50] < row.rank).any()
+    assert best_around(windows[:0], 50).tolist() == []
+    assert best_around(windows, 0).tolist() == (~windows.duplicated(["chrom", "start"])).tolist()
 
 
 def test_maximum_keeps_the_best_scores(genome):

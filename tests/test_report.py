@@ -108,7 +108,7 @@ def put_experiment(
     reads: rows of quality.tsv; without rows there is no such file, as for ready peaks
     """
     place, rng = Path(cell_type) / tf, np.random.default_rng(seed)
-    steps = {"peaks read": 950, "one per place": 812, "train": 612, "validation": 100, "test": 100}
+    steps = {"peaks read": 950, "best summit within 100 bp": 812, "train": 612, "validation": 100, "test": 100}
     put([{"step": step, "n": n} for step, n in steps.items()], results / "peaks" / place / "counts.tsv")
     if reads:
         put(reads, results / "peaks" / place / "quality.tsv")

@@ -158,6 +158,7 @@ rule center_peaks:
         runtime=20,
     params:
         window_bp=config["peaks"]["window_bp"],
+        merge_bp=config["peaks"]["merge_bp"],
         minimum=config["peaks"]["minimum"],
         maximum=config["peaks"]["maximum"],
         unknown_share=config["peaks"]["unknown_share"],

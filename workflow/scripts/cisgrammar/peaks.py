@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyfaidx
 
-from cisgrammar.intervals import overlaps, read_bed
+from cisgrammar.intervals import at_most, overlaps, read_bed
 from cisgrammar.log import InputError
 
 NARROW_PEAK = ["chrom", "start", "end", "name", "score", "strand", "signal", "p", "q", "summit"]
@@ -123,14 +123,15 @@ def read_peaks(paths):
     return pd.concat(tables, ignore_index=True)
 
 
-def center_peaks(peaks, splits, blacklist, genome, window_bp, minimum, maximum, unknown_share):
+def center_peaks(peaks, splits, blacklist, genome, window_bp, merge_bp, minimum, maximum, unknown_share):
     """Windows of one width around summits, each with the split of its chromosome.
 
     peaks: data frame of `read_peaks`; splits: data frame chrom, length_bp, split; blacklist: data frame of regions
     genome: path of an indexed FASTA file
-    Windows are [summit - window_bp // 2, + window_bp). Dropped are windows on ignored chromosomes, beyond a chromosome
-    end, in the blacklist, with more than `unknown_share` unknown bases, a second window at the same place (the best
-    score stays), and all but the `maximum` best scores.
+    merge_bp: of windows whose summits lie at most so many bp apart the best score stays; None: half of window_bp
+    Windows are [summit - window_bp // 2, + window_bp). Dropped are, in this order, windows on ignored chromosomes,
+    beyond a chromosome end, in the blacklist, with more than `unknown_share` unknown bases, near a window with a better
+    score, and all but the `maximum` best scores (None: all stay). Of equal scores the first place comes first.
     Returns (windows, counts): windows a data frame chrom, start, end, name (= split), score, strand, sorted by
     position; counts a data frame step, n with the number left after each step.
     Raises InputError when fewer than `minimum` windows are left, or none in one of the splits.
@@ -157,9 +158,10 @@ def center_peaks(peaks, splits, blacklist, genome, window_bp, minimum, maximum, 
     keep("on chromosomes in use", windows["name"].isin(["train", "validation", "test"]))
     keep("whole window on the chromosome", (windows["start"] >= 0) & (windows["end"] <= windows["chrom"].map(length)))
     keep("outside the blacklist", ~overlaps(windows, blacklist))
-    keep(f"at most {unknown_share:g} unknown bases", unknown(windows, genome) <= unknown_share)
-    windows = windows.sort_values("score", ascending=False, kind="stable")
-    keep("one per place", ~windows.duplicated(["chrom", "start"]))
+    keep(f"at most {unknown_share:g} unknown bases", at_most(unknown(windows, genome), unknown_share))
+    merge_bp = window_bp // 2 if merge_bp is None else merge_bp
+    windows = windows.sort_values(["score", "chrom", "start"], ascending=[False, True, True], kind="stable")
+    keep(f"best summit within {merge_bp} bp" if merge_bp else "one per place", best_around(windows, merge_bp))
     if maximum is not None:
         keep(f"best {maximum}", np.arange(len(windows)) < maximum)
     per_split = windows["name"].value_counts()
@@ -174,6 +176,29 @@ def center_peaks(peaks, splits, blacklist, genome, window_bp, minimum, maximum, 
             raise InputError(f"no peak on the {name} chromosomes ({numbers}); choose others under references.splits")
         counts.append((name, int(per_split[name])))
     return windows.sort_values(["chrom", "start"], kind="stable"), pd.DataFrame(counts, columns=["step", "n"])
+
+
+def best_around(windows, distance_bp):
+    """Which windows have no kept window before them within `distance_bp`, bool array (len(windows),).
+
+    windows: data frame chrom, start, best first. One after the other is kept, and those around it are dropped, so that a
+    dropped window drops no other.
+    """
+    kept = np.ones(len(windows), dtype=bool)
+    starts = windows["start"].to_numpy()
+    for rows in windows.groupby("chrom", sort=False).indices.values():
+        order = np.argsort(starts[rows], kind="stable")
+        places = starts[rows[order]]
+        first = np.searchsorted(places, places - distance_bp, side="left")
+        last = np.searchsorted(places, places + distance_bp, side="right")
+        free = np.ones(len(rows), dtype=bool)  # by place
+        crowded = np.flatnonzero(last - first > 1)
+        for at in crowded[np.argsort(order[crowded])].tolist():
+            if free[at]:
+                free[first[at] : last[at]] = False
+                free[at] = True
+        kept[rows[order]] = free
+    return kept
 
 
 def unknown(windows, genome):
