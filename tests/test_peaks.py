@@ -310,8 +310,9 @@ def test_call_that_fails_tells_why(scattered, tmp_path, options, words):
 
 
 def test_call_without_a_peak(scattered, tmp_path):
-    with pytest.raises(InputError, match=r"reads\.bed"):
-        call_peaks([entry(scattered)], 1e6, 0.05, "--nomodel --extsize 200", tmp_path / "called.narrowPeak")
+    output = tmp_path / "called.narrowPeak"
+    with pytest.raises(InputError, match=r"reads\.bed; raise peaks.q_value or give more reads, or rest$"):
+        call_peaks([entry(scattered)], 1e6, 0.05, "--nomodel --extsize 200", output, ", or rest")
     assert list(tmp_path.iterdir()) == [scattered.parent]
 
 

@@ -60,9 +60,10 @@ def split_options(options):
     return words
 
 
-def call_peaks(files, effective_genome_bp, q_value, options, output):
+def call_peaks(files, effective_genome_bp, q_value, options, output, advice=""):
     """Call peaks with macs3 and write them to `output` (narrowPeak; without summits where it calls broad peaks).
 
+    advice: what else may help when it fails, the end of the message
     Raises InputError when macs3 is not installed, and with its last words when it fails or calls nothing.
     """
     beside = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
@@ -85,10 +86,12 @@ def call_peaks(files, effective_genome_bp, q_value, options, output):
             words = [line for line in done.stdout.splitlines() if line.strip()]
             raise InputError(
                 f"macs3 stopped with status {done.returncode} on {files[0]['file']}: {words[-1] if words else 'no output'}; "
-                "its full output is in the log; with few reads, try peaks.macs3_options: --nomodel --extsize 200"
+                f"its full output is in the log; with few reads, try peaks.macs3_options: --nomodel --extsize 200{advice}"
             )
         if called.stat().st_size == 0:
-            raise InputError(f"macs3 called no peak in {files[0]['file']}; raise peaks.q_value or give more reads")
+            raise InputError(
+                f"macs3 called no peak in {files[0]['file']}; raise peaks.q_value or give more reads{advice}"
+            )
         called.replace(output)
 
 
