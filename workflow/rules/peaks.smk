@@ -139,7 +139,7 @@ rule keep_reproducible:
 
 rule assess_reads:
     input:
-        code=library("log", "files", "intervals", "splits", "quality"),
+        code=library("log", "files", "intervals", "splits", "ends", "quality"),
         files=experiment_files,
         checked="results/peaks/{cell_type}/{tf}/inputs.json",
         regions="results/peaks/{cell_type}/{tf}/called.narrowPeak",
