@@ -207,6 +207,10 @@ def test_flags():
         **dict(nsc=1.2, rsc=1.1, frip=0.05),
     )
     assert flags(good) == []
+    assert flags(good | {"nrf": 0.8999, "pbc2": 8.96, "nsc": 1.0499, "frip": 0.0099}) == [
+        *("NRF 0.89 < 0.9: compliant, not ideal", "PBC2 8.9 < 10: mild bottleneck", "NSC 1.04 < 1.05: weak enrichment"),
+        "FRiP 0.009 < 0.01: few reads in peaks",
+    ]
     assert flags(good | {"nrf": 0.85}) == ["NRF 0.85 < 0.9: compliant, not ideal"]
     assert flags(good | {"n_distinct": 12_345_678})[0].startswith("usable fragments 12,345,678 < 20,000,000: low")
     bad = flags(dict(n_reads=200, n_distinct=100, nrf=0.45, pbc1=0.4, pbc2=0.9, nsc=1.01, rsc=0.3, frip=0.005))

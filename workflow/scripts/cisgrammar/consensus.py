@@ -75,7 +75,9 @@ def compare_replicates(pooled, replicates, threshold, rng):
     for a, b in itertools.combinations(replicates, 2):
         shared = np.flatnonzero(~np.isnan(scores[a]) & ~np.isnan(scores[b]))
         row = {"a": a, "b": b, "n_a": len(replicates[a]), "n_b": len(replicates[b]), "n_shared": len(shared)}
-        row |= {"correlation": np.nan, "n_passing": 0} | dict.fromkeys(("mu", "sigma", "rho", "p", "gain"), np.nan)
+        row |= {"correlation": np.nan, "threshold": threshold, "n_passing": 0} | dict.fromkeys(
+            ("mu", "sigma", "rho", "p", "gain"), np.nan
+        )
         if len(shared) >= MINIMUM:
             score_a, score_b = scores[a][shared], scores[b][shared]
             fit = estimate_idr(score_a, score_b, rng)

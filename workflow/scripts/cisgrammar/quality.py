@@ -210,7 +210,9 @@ def flags(row):
         value = row.get(name, np.nan)
         for limit, meaning in limits:
             if value < limit:
-                numbers = f"{value:,} < {limit:,}" if name == "n_distinct" else f"{value:.3g} < {limit:g}"
+                numbers = (
+                    f"{value:,} < {limit:,}" if name == "n_distinct" else f"{rounded_down(value, limit):g} < {limit:g}"
+                )
                 phrases.append(f"{label} {numbers}: {meaning}")
                 break
     if np.isnan(row.get("nsc", 0.0)):
@@ -218,6 +220,12 @@ def flags(row):
     if row.get("n_reads", 0) >= 10_000 and row.get("n_distinct") == row["n_reads"]:
         phrases.append("no duplicate at all: they were removed before, so NRF and PBC tell nothing")
     return phrases
+
+
+def rounded_down(value, limit):
+    """The value cut to about the digits of the limit, so that 0.8996 is 0.89 and not the limit 0.9 that it misses."""
+    unit = 10 ** max(1, len(f"{limit:g}".partition(".")[2]) + (limit < 1))
+    return np.floor(value * unit + 1e-9) / unit
 
 
 def assess(path, kind, regions, lengths, rng, max_shift_bp=400):
