@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from cisgrammar import report
 from cisgrammar.log import InputError
+from cisgrammar.reads_page import describe_reads
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 TEMPLATE = Path(__file__).parents[1] / "workflow" / "report" / "report.html.jinja"
@@ -108,10 +109,20 @@ def put_experiment(
     reads: rows of quality.tsv; without rows there is no such file, as for ready peaks
     """
     place, rng = Path(cell_type) / tf, np.random.default_rng(seed)
-    steps = {"peaks read": 950, "one per place": 812, "train": 612, "validation": 100, "test": 100}
+    steps = {"peaks read": 950, "best summit within 100 bp": 812, "train": 612, "validation": 100, "test": 100}
     put([{"step": step, "n": n} for step, n in steps.items()], results / "peaks" / place / "counts.tsv")
     if reads:
         put(reads, results / "peaks" / place / "quality.tsv")
+        curves = [
+            {
+                **{name: row[name] for name in ("role", "replicate", "format")},
+                "shift": shift,
+                "smoothed": 1 / (50 + shift),
+            }
+            for row in reads
+            for shift in range(300)
+        ]
+        put(curves, results / "peaks" / place / "correlation.tsv")
     balance = {
         "n_peaks": 100,
         "n_candidates": 5000,
@@ -179,15 +190,22 @@ def put_experiment(
     return rows
 
 
-def render(tmp_path, rows, name="report.html"):
-    """Write summary.tsv and splits.tsv, then the report of all experiments in `rows`; return its text."""
+def render(tmp_path, rows, name="report.html", measured=None):
+    """Write summary.tsv and splits.tsv, then the report of all experiments in `rows`; return its text.
+
+    measured: as for `write_report`; default, the experiments with a quality.tsv
+    """
     results = tmp_path / "results"
     put(rows, results / "summary.tsv")
     chromosomes = {"chr1": "train", "chr2": "validation", "chr3": "test", "chrM": "ignored"}
     splits = [{"chrom": chrom, "length_bp": 1_500_000, "split": split} for chrom, split in chromosomes.items()]
     put(splits, tmp_path / "splits.tsv")
     experiments = list(dict.fromkeys((row["cell_type"], row["tf"]) for row in rows))
-    report.write_report(experiments, results, tmp_path / name, PROVENANCE, TEMPLATE, tmp_path / "splits.tsv")
+    if measured is None:
+        measured = {
+            "quality": [key for key in experiments if (results / "peaks" / key[0] / key[1] / "quality.tsv").exists()]
+        }
+    report.write_report(experiments, results, tmp_path / name, PROVENANCE, TEMPLATE, tmp_path / "splits.tsv", measured)
     return (tmp_path / name).read_text()
 
 
@@ -245,7 +263,7 @@ def test_page_is_whole_and_asks_for_nothing(two):
 
 def test_images_are_svg_without_date_or_outside_address(two):
     images = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', two[1])
-    assert len(images) == 1 + 2 * 6
+    assert len(images) == 1 + 2 * 6 + 1
     for image in images:
         svg = base64.b64decode(image).decode()
         assert "<dc:date>" not in svg
@@ -311,7 +329,8 @@ def test_flags(tmp_path):
     pwm |= {key: cnn[key] for key in cnn if key.startswith("au")}
     folder = tmp_path / "results"
     put(rows, folder / "summary.tsv")
-    entry = report.summarise("K562", "CTCF", folder, report.read_table(folder / "summary.tsv"))
+    reads = describe_reads(folder / "peaks/K562/CTCF", {"quality"})
+    entry = report.summarise("K562", "CTCF", folder, report.read_table(folder / "summary.tsv"), reads)
     assert entry["flags"] == [
         "CNN not better than PWM",
         "fewer than 30 test peaks",
@@ -332,7 +351,8 @@ def test_flags(tmp_path):
 def flags_of(folder, tf, **given):
     """Flags of an experiment that is sound but for what is given."""
     rows = put_experiment(folder, "K562", tf, **given)
-    return report.summarise("K562", tf, folder, pd.DataFrame(rows))["flags"]
+    reads = describe_reads(folder / "peaks" / "K562" / tf, {"quality"} if "reads" in given else set())
+    return report.summarise("K562", tf, folder, pd.DataFrame(rows), reads)["flags"]
 
 
 def test_flag_of_covariates_names_the_splits_and_takes_what_is_unknown_for_unbalanced(tmp_path):
@@ -370,6 +390,45 @@ def test_quality_of_reads_stands_with_the_experiments_that_have_reads(two):
     remark = "NSC 1 < 1.05: weak enrichment"
     assert f"control <i>2</i> 12,345,678 10% 0.90 0.91 ∞ 201 1.01 n/a 0.123 {remark}" in reads
     assert f"reads: {remark}" not in whole
+
+
+def test_quality_of_earlier_reads_is_not_shown_with_ready_peaks(tmp_path):
+    """The table still lies there when ready peaks have taken the place of the reads."""
+    rows = put_experiment(tmp_path / "results", "K562", "CTCF", reads=[READS | {"flags": "RSC 0.5 < 0.8: weak"}])
+    assert "RSC 0.5" in render(tmp_path, rows)
+    text = render(tmp_path, rows, measured={"quality": [("K562", "MAX")], "agreement": []})
+    assert "RSC 0.5" not in text and "Quality of the reads" not in text
+
+
+def test_replicates(tmp_path):
+    rows = put_experiment(tmp_path / "results", "K562", "CTCF")
+    folder = tmp_path / "results/peaks/K562/CTCF"
+    pair = {
+        "a": "1",
+        "b": "<i>2</i>",
+        "n_a": 1234,
+        "n_b": 1100,
+        "n_shared": 3,
+        "correlation": 0.4567,
+        "threshold": 0.05,
+    }
+    put([pair | {"n_passing": 2, "gain": 20.0}], folder / "agreement.tsv")
+    scores = {"score_1": [3.0, 2.0, 1.0], "score_<i>2</i>": [5.0, 4.0, 1.0], "idr": [0.01, 0.02, 0.9]}
+    put({"chrom": "1", "start": 1, "end": 2, **scores}, folder / "replicates.tsv")
+    put(
+        {"chrom": "1", "start": 1, "end": 2, "replicate_1": [1, 1, 1], "replicate_2": [1, 0, 1]}, folder / "support.tsv"
+    )
+    experiments = [("K562", "CTCF")]
+    page = Page(render(tmp_path, rows, measured={"agreement": experiments, "support": experiments}))
+    assert "1 and <i>2</i> 1,234 1,100 3 0.46 2" in page.text
+    hold = (
+        "2 hold a peak in 2 of 2 replicates, 1 holds a peak in 1 of 2 replicates, 0 hold a peak in 0 of 2 replicates."
+    )
+    assert f"Of the 3 windows, {hold}" in page.text
+    assert not page.silent and not page.open
+    assert page.text.count("Replicates 1 and <i>2</i>: scores of the peaks that both have") == 1
+    alone = Page(render(tmp_path, rows, measured={"support": experiments})).text
+    assert hold in alone and "IDR" not in alone
 
 
 def test_balance_of_every_covariate_and_separability_stand_as_given(two):

@@ -125,7 +125,7 @@ def test_replicates_can_be_asked_to_agree(demo, again):
     for consensus in ("reproducible", "idr"):
         settings = {"peaks": {"consensus": consensus}}
         jobs = planned(again("-n", "results/peaks/erythroid/SPI1/peaks.bed", **settings))
-        assert not {"call_replicate", "compare_replicates"} & set(jobs)
+        assert not {"call_replicate", "compare_replicates", "keep_reproducible"} & set(jobs)
         done = again(path, **settings)
         assert done.returncode == 0, said(done)[-3000:]
         counts[consensus] = (demo / path).read_text().splitlines()
@@ -133,6 +133,25 @@ def test_replicates_can_be_asked_to_agree(demo, again):
     for kept in counts.values():
         assert set(kept) <= set(called)
         assert 0.5 * len(called) < len(kept)
+
+
+def test_replicates_are_compared(demo, again):
+    """CTCF has two replicates that see most of its sites; others have one, and nothing is called twice for them."""
+    for cell_type in ("erythroid", "myeloid"):
+        folder = demo / f"results/peaks/{cell_type}/CTCF"
+        windows = pd.read_csv(folder / "peaks.bed", sep="\t", header=None)
+        support = pd.read_csv(folder / "support.tsv", sep="\t")
+        assert list(support.columns) == ["chrom", "start", "end", "replicate_1", "replicate_2"]
+        assert support[["chrom", "start", "end"]].to_numpy().tolist() == windows[[0, 1, 2]].to_numpy().tolist()
+        assert (support[["replicate_1", "replicate_2"]].mean() > 0.8).all()
+        (pair,) = pd.read_csv(folder / "agreement.tsv", sep="\t").to_dict("records")
+        assert pair["n_passing"] > 0.5 * pair["n_shared"] and pair["correlation"] > 0.5
+        quality = pd.read_csv(folder / "quality.tsv", sep="\t", dtype={"replicate": str})
+        assert quality["replicate"].tolist() == ["1", "1, 2", "2"]
+    assert not (demo / "results/peaks/erythroid/SPI1/support.tsv").exists()
+    jobs = planned(again("-n", "peaks", "--forceall", peaks={"compare_replicates": False}))
+    assert jobs["call_peaks"] == len(EXPERIMENTS)
+    assert not {"call_replicate", "compare_replicates", "find_support"} & set(jobs)
 
 
 def test_called_peaks_are_the_planted_sites(demo):

@@ -152,17 +152,19 @@ def sources(wildcards):
 
 
 def experiment_files(wildcards):
-    """Files of one experiment as they lie on disk, downloads included, in the order of `experiment_rows`."""
-    files = []
-    for row in experiment_rows(wildcards):
-        if "://" in row["location"]:
-            end = row["location"].split("?")[0].rsplit("/", 1)[-1]
-            files.append(
-                f"resources/downloads/{wildcards.cell_type}/{wildcards.tf}/{row['replicate']}.{row['role']}.{end}"
-            )
-        else:
-            files.append(row["location"])
-    return files
+    """Files of one experiment as they lie on disk, downloads included, in the order of `experiment_rows`.
+
+    A control that replicates share is one file, with the name of the first of them.
+    """
+    files = {}
+    rows = experiment_rows(wildcards)
+    for row in rows:
+        path = row["location"]
+        if "://" in path:
+            end = path.split("?")[0].rsplit("/", 1)[-1]
+            path = f"resources/downloads/{wildcards.cell_type}/{wildcards.tf}/{row['replicate']}.{row['role']}.{end}"
+        files.setdefault(row["location"], path)
+    return [files[row["location"]] for row in rows]
 
 
 def experiment_rows(wildcards):
@@ -209,10 +211,29 @@ def with_reads():
     return [key for key, rows in EXPERIMENTS.items() if (rows["treatment"] != "").all()]
 
 
+def compared():
+    """The experiments of which each replicate is called alone, too."""
+    wanted = config["peaks"]["compare_replicates"] or config["peaks"]["consensus"] != "pooled"
+    return [key for key in with_reads() if wanted and len(EXPERIMENTS[key]) > 1]
+
+
+def supported():
+    """The experiments with peaks of several replicates, called or ready."""
+    ready = [key for key, rows in EXPERIMENTS.items() if key not in with_reads() and len(rows) > 1]
+    return compared() + ready
+
+
+def replicates(wildcards):
+    """Names of the replicates of an experiment."""
+    return list(experiment(wildcards)["replicate"])
+
+
 def replicate_peaks(wildcards):
-    """Peaks of each replicate of an experiment, called from its reads alone."""
+    """Peaks of each replicate of an experiment: its ready peak files, or those called from its reads alone."""
+    if (experiment(wildcards)["peaks"] != "").all():
+        return experiment_files(wildcards)
     folder = f"results/peaks/{wildcards.cell_type}/{wildcards.tf}/replicates"
-    return [f"{folder}/{replicate}.narrowPeak" for replicate in experiment(wildcards)["replicate"]]
+    return [f"{folder}/{replicate}.narrowPeak" for replicate in replicates(wildcards)]
 
 
 def called_peaks(wildcards):

@@ -75,3 +75,11 @@ def overlaps(intervals, others):
         ended = np.searchsorted(ends, intervals["start"].to_numpy()[rows], side="right")
         found[rows] = begun > ended
     return found
+
+
+def at_most(shares, limit):
+    """Which shares of the bases of a window are at most `limit`, bool array; rounding does not count against a share.
+
+    1 - 140 / 200 is a little more than 0.3 in floating point, and is at most 0.3 here.
+    """
+    return np.asarray(shares) <= limit + 1e-9

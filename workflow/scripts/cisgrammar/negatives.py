@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cisgrammar.covariates import COMPOSITION, DINUCLEOTIDES, tss_distance, windows_covariates
-from cisgrammar.intervals import overlaps
+from cisgrammar.intervals import at_most, overlaps
 from cisgrammar.log import InputError
 from cisgrammar.splits import SPLITS
 
@@ -78,7 +78,7 @@ def find_candidates(peaks, taken, splits, step_bp, unknown_share, most, store, t
         tables.append(table.assign(name=split))
     candidates = pd.concat(tables, ignore_index=True)
     candidates = add_covariates(candidates[~overlaps(candidates, taken)], store, tss)
-    return candidates[candidates["unknown"] <= unknown_share]
+    return candidates[at_most(candidates["unknown"], unknown_share)]
 
 
 def away_from(peaks, regions, blacklist, margin_bp):

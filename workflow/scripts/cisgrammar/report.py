@@ -1,22 +1,20 @@
 """The report: one HTML file that tells, experiment by experiment, what was learned and how well it holds."""
 
-import base64
-import io
 import logging
-import re
 from pathlib import Path
 
 import h5py
 import jinja2
 import matplotlib
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 from tangermeme.plot import plot_logo
 
 from cisgrammar.files import atomic, read_json
 from cisgrammar.log import InputError
+from cisgrammar.page import STYLE, as_svg, data_uri, read_table
+from cisgrammar.reads_page import describe_reads, draw_reads
 from cisgrammar.splits import SPLITS
 
 # Colours of Okabe and Ito (2008, Color Universal Design), never the only sign that tells models apart.
@@ -27,43 +25,30 @@ MODELS = {
     "gc": {"name": "GC", "color": "#666666", "marker": "^", "linestyle": (0, (1, 1.2))},
 }
 BASES = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
-TEXT_COLUMNS = (*("cell_type", "tf", "model", "negatives", "step", "split", "covariate"), *("phase", "chrom"))
-QUALITY_COLUMNS = ("role", "replicate", "format", "paired", "flags")
 MATCH_COLUMNS = ("motif", "jaspar_id", "jaspar_name", "strand")
 FEW_PEAKS, LARGEST_SMD, LARGEST_AUROC, LARGEST_Q = 30, 0.1, 0.6, 0.01
 N_MOTIFS, N_PEAKS, LOGO_BP, ROWS_PER_FIGURE = 6, 2, 80, 40
 TOLERANCE = 0.01
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#555555",
-    "axes.labelcolor": "#222222",
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "xtick.color": "#444444",
-    "ytick.color": "#444444",
-    "legend.frameon": False,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "cisgrammar",
-}
 
 
-def write_report(experiments, folder, output, provenance, template, splits):
+def write_report(experiments, folder, output, provenance, template, splits, measured):
     """Write the report as one HTML file that needs no network.
 
     experiments: list of (cell_type, tf); folder: the folder `results`; output: path of the HTML file
     provenance: dict with config (text), versions (dict from software to version) and seed
     template: path of the Jinja2 template; splits: path of splits.tsv
+    measured: dict of quality, agreement and support to the experiments that have such a table; one that lies there of
+    other settings, as when ready peaks took the place of reads, is not shown
     All numbers and figures come from the files of the workflow, and the same files give the same bytes. The
     page is written section by section, so that the figures of one experiment at a time are in memory.
     Raises InputError when summary.tsv has no row for an experiment, or does not agree with predictions.tsv.
     """
     folder, template = Path(folder), Path(template)
     summary = read_table(folder / "summary.tsv")
-    entries = [summarise(cell_type, tf, folder, summary) for cell_type, tf in experiments]
+    entries = []
+    for key in map(tuple, experiments):
+        reads = describe_reads(folder / "peaks" / key[0] / key[1], {name for name in measured if key in measured[name]})
+        entries.append(summarise(*key, folder, summary, reads))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),
         autoescape=True,
@@ -122,17 +107,6 @@ def tiny(p):
     return "≈ 0" if p == 0 else f"{p:.1e}" if p < 0.001 else f"{p:.3g}"
 
 
-def read_table(path, text=TEXT_COLUMNS, columns=None):
-    """Read a TSV file; columns in `text` stay text (a TF may be called NA), all others are numbers.
-
-    columns: the columns to read, all when None
-    """
-    wanted = None if columns is None else lambda name: name in columns
-    table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(text, str), keep_default_na=False, usecols=wanted)
-    numbers = [name for name in table.columns if name not in text]
-    return table.assign(**{name: pd.to_numeric(table[name]) for name in numbers})
-
-
 def chromosomes(path):
     """Chromosomes per split: list of dicts split, chromosomes (names), length_bp, share (of all)."""
     table = read_table(path)
@@ -166,14 +140,10 @@ def read_motifs(path):
     return sorted(found, key=lambda motif: -motif["n_sites"])
 
 
-def read_quality(path):
-    """Rows of quality.tsv as dicts, none for ready peaks."""
-    return read_table(path, QUALITY_COLUMNS).to_dict("records") if path.exists() else []
-
-
-def summarise(cell_type, tf, folder, summary):
+def summarise(cell_type, tf, folder, summary, reads=None):
     """What the overview says of one experiment: peaks, scores, best match and flags, as a dict.
 
+    reads: what `describe_reads` says of it, None for nothing
     Raises InputError when the summary lacks a model of the experiment.
     """
     place = Path(cell_type) / tf
@@ -203,10 +173,7 @@ def summarise(cell_type, tf, folder, summary):
     told = separable[separable["auroc"] > LARGEST_AUROC]
     if len(told):
         flags.append(f"covariates tell negatives from peaks in {', '.join(map(split_name, told['split']))}")
-    quality = read_quality(folder / "peaks" / place / "quality.tsv")
-    # The standard for the number of fragments is that for the human genome, so it stands in the table alone.
-    remarks = {r for row in quality if row["role"] == "treatment" for r in row["flags"].split("; ") if r}
-    flags.extend(f"reads: {remark}" for remark in sorted(remarks) if not remark.startswith("usable fragments"))
+    flags.extend(reads["flags"] if reads else [])
     if not motifs:
         flags.append("no motif found")
     elif not any(match["q"] < LARGEST_Q for match in matches):
@@ -223,6 +190,7 @@ def summarise(cell_type, tf, folder, summary):
         "prevalence": cnn["prevalence"],
         "match": matches[0] if matches else None,
         "flags": flags,
+        "reads": reads,
         "device": read_json(folder / "training" / place / "model.json")["device"],
     }
 
@@ -244,7 +212,7 @@ def section(entry, folder):
     return dict(
         **entry,
         steps=[row for row in counts if row["step"] not in SPLITS],
-        quality=read_quality(folder / "peaks" / place / "quality.tsv"),
+        **draw_reads(folder / "peaks" / place, entry["reads"]),
         balance=balance.to_dict("records"),
         separability=read_table(folder / "negatives" / place / "separability.tsv").to_dict("records"),
         n_negatives=dict(zip(balance["split"], balance["n_negatives"], strict=True)),
@@ -272,21 +240,6 @@ def training_run(stage, folder):
         "phases": list(dict.fromkeys(history["phase"])),
         "figure": training_curves(history),
     }
-
-
-def data_uri(content, kind):
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def as_svg(figure):
-    """The figure as a data URI of an SVG without a date; an image of its own, so that ids cannot clash.
-
-    Coordinates of paths are cut to hundredths of a point, which makes the file a third smaller.
-    """
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    short = re.sub(rb' d="[^"]+"', lambda path: re.sub(rb"(\.\d\d)\d+", rb"\1", path[0]), buffer.getvalue())
-    return data_uri(re.sub(rb"\s*\n\s*", b"\n", short), "image/svg+xml")
 
 
 @matplotlib.rc_context(STYLE)
