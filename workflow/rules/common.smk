@@ -208,6 +208,20 @@ def with_reads():
     return [key for key, rows in EXPERIMENTS.items() if (rows["treatment"] != "").all()]
 
 
+def channel_files(wildcards):
+    """Files of `sequences.channels` for the cell type of an experiment, in their order."""
+    files = []
+    for name, path in config["sequences"]["channels"].items():
+        path = local_path(path.replace("{cell_type}", wildcards.cell_type))
+        if not path.startswith("resources/simulation/") and not os.path.isfile(path):
+            raise WorkflowError(
+                f"sequences.channels: {name}: file {path} for {wildcards.cell_type} is missing; correct the path (it "
+                f"starts from {workflow.basedir}) or leave the channel out"
+            )
+        files.append(path)
+    return files
+
+
 def replicate_peaks(wildcards):
     """Peaks of each replicate of an experiment, called from its reads alone."""
     folder = f"results/peaks/{wildcards.cell_type}/{wildcards.tf}/replicates"

@@ -21,7 +21,7 @@ for name, weights, description in zip(
     snakemake.params.models, snakemake.input.weights, snakemake.input.descriptions, strict=True
 ):
     network, _ = load_model(weights, description)
-    scores[name] = probability(score(network, test["codes"])[:, 0])
+    scores[name] = probability(score(network, test["codes"], test["channels"], test["encoding"])[:, 0])
 matrix, name, auprc = choose_matrix(motifs, train["codes"], train["label"], np.random.default_rng(seed))
 scores["pwm"] = best_sites([motifs[matrix][1]], test["codes"])[:, 0]
 scores["gc"] = fit_gc(train["codes"], train["label"])(test["codes"])
