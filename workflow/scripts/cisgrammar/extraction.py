@@ -29,22 +29,25 @@ def window_spans(windows, lengths, flank_bp, window_bp):
     """Where the bases of windows stand in an array (windows, window_bp + 2 flank_bp), those beyond the chromosome left out.
 
     windows: data frame chrom, start, end, none wider than window_bp; lengths: dict of chromosome to bp
-    Returns a data frame chrom, start, end, place: the bases start..end are items `place` and following of the array, read
-    row by row.
+    Returns a data frame chrom (a category), start, end, place: the bases start..end are items `place` and following of
+    the array, read row by row.
     Raises InputError when a window lies on a chromosome that is not in `lengths`.
     """
-    strange = ~windows["chrom"].isin(list(lengths))
-    if strange.any():
+    number, chroms = pd.factorize(windows["chrom"])
+    strange = [chrom for chrom in chroms if chrom not in lengths]
+    if strange:
         raise InputError(
-            f"{sum(strange)} windows lie on chromosomes that the genome lacks, first {windows['chrom'][strange].iloc[0]}; "
-            "take windows of this genome"
+            f"windows on chromosomes that the genome lacks: {', '.join(strange[:5])}; take those of this genome"
         )
     start, end = windows["start"].to_numpy(), windows["end"].to_numpy()
     left = (window_bp - (end - start)) // 2
     first, last = start - flank_bp, end + flank_bp
-    from_, to = np.maximum(first, 0), np.minimum(last, windows["chrom"].map(lengths).to_numpy(dtype=np.int64))
+    from_, to = (
+        np.maximum(first, 0),
+        np.minimum(last, np.array([lengths[chrom] for chrom in chroms], dtype=np.int64)[number]),
+    )
     place = np.arange(len(windows)) * (window_bp + 2 * flank_bp) + left + from_ - first
-    return pd.DataFrame({"chrom": windows["chrom"].to_numpy(), "start": from_, "end": to, "place": place})
+    return pd.DataFrame({"chrom": pd.Categorical.from_codes(number, chroms), "start": from_, "end": to, "place": place})
 
 
 def copy_spans(values, begin, target, spans):
@@ -69,7 +72,7 @@ def copy_spans(values, begin, target, spans):
 
 def copy_bases(spans, store, target):
     """Write the codes of spans, without the mark of soft-masked bases, to their places in `target`, a uint8 array."""
-    for chrom, rows in spans.groupby("chrom", sort=False):
+    for chrom, rows in spans.groupby("chrom", sort=False, observed=True):
         copy_spans(store.bases(chrom), 0, target, rows)
     target &= 7
     release(store.codes)
@@ -84,9 +87,12 @@ def extract_codes(windows, store, flank_bp=0, window_bp=None):
     """
     widths = (windows["end"] - windows["start"]).to_numpy()
     window_bp = int(widths.max()) if window_bp is None else window_bp
-    known = inside(widths + 2 * flank_bp, window_bp + 2 * flank_bp)
-    codes = np.where(known, np.uint8(UNKNOWN), np.uint8(PADDING))
-    copy_bases(window_spans(windows, chromosome_lengths(store), flank_bp, window_bp), store, codes.reshape(-1))
+    width, beside = window_bp + 2 * flank_bp, 2 * flank_bp
+    spans = window_spans(windows, chromosome_lengths(store), flank_bp, window_bp)
+    codes = np.empty((len(windows), width), dtype=np.uint8)
+    part = (spans["end"] - spans["start"]).to_numpy() < width
+    codes[part] = np.where(inside(widths[part] + beside, width), np.uint8(UNKNOWN), np.uint8(PADDING))
+    copy_bases(spans, store, codes.reshape(-1))
     return codes
 
 
@@ -98,7 +104,7 @@ def copy_track(path, spans, store, target, folder):
     Raises InputError as `signal_reader` does, and for infinite values.
     """
     reader = signal_reader(path, chromosome_lengths(store), folder)
-    for chrom, rows in spans.groupby("chrom", sort=False):
+    for chrom, rows in spans.groupby("chrom", sort=False, observed=True):
         begin, last = 0, rows["end"].max()
         for values in reader({"chrom": chrom, **store.chromosomes[chrom]}):
             if begin >= last:
