@@ -123,6 +123,7 @@ SIGNALS = {
     for name, track in {"mappability": config["references"]["mappability"], **config["references"]["signals"]}.items()
     if track
 }
+NEGATIVES = sorted({*config["negatives"]["training"], *config["negatives"]["evaluation"]})
 TRANSFER = config["transfer"]["enabled"] and len(EXPERIMENTS) > 1
 
 
@@ -226,6 +227,48 @@ def supported():
 def replicates(wildcards):
     """Names of the replicates of an experiment."""
     return list(experiment(wildcards)["replicate"])
+
+
+def cell_type_file(setting, path, wildcards):
+    """The file of a setting for the cell type of an experiment: `{cell_type}` in its path is filled in."""
+    path = local_path(path.replace("{cell_type}", wildcards.cell_type))
+    if not path.startswith("resources/simulation/") and not os.path.isfile(path):
+        raise WorkflowError(
+            f"{setting}: file {path} for {wildcards.cell_type} is missing; correct the path (it starts from "
+            f"{workflow.basedir}) or leave it out"
+        )
+    return path
+
+
+def channel_files(wildcards):
+    """Files of `sequences.channels` for the cell type of an experiment, in their order."""
+    channels = config["sequences"]["channels"].items()
+    return [cell_type_file(f"sequences.channels: {name}", path, wildcards) for name, path in channels]
+
+
+def accessible_regions(wildcards):
+    """The BED file of open regions in the cell type of an experiment, where negatives are drawn from it."""
+    if "accessible" not in NEGATIVES:
+        return []
+    if not config["negatives"]["accessible"]:
+        raise WorkflowError(
+            "negatives.accessible: give a BED file of open regions, or take `accessible` out of the sets"
+        )
+    return [cell_type_file("negatives.accessible", config["negatives"]["accessible"], wildcards)]
+
+
+def other_peaks(wildcards):
+    """Peaks of other TFs in the cell type of an experiment, and of its TF in other cell types, where they are a set."""
+    if "other_peaks" not in NEGATIVES:
+        return []
+    cell_type, tf = wildcards.cell_type, wildcards.tf
+    others = [key for key in EXPERIMENTS if key != (cell_type, tf) and (key[0] == cell_type or key[1] == tf)]
+    if not others:
+        raise WorkflowError(
+            f"negatives: {tf} in {cell_type} has no other experiment of its cell type or TF to take `other_peaks` from; "
+            "take the set out of negatives.training and negatives.evaluation"
+        )
+    return for_each("results/peaks/{cell_type}/{tf}/peaks.bed", others)
 
 
 def replicate_peaks(wildcards):

@@ -86,3 +86,34 @@ def away_from(peaks, regions, blacklist, margin_bp):
     near = pd.concat([peaks, regions])[["chrom", "start", "end"]]
     near = near.assign(start=near["start"] - margin_bp, end=near["end"] + margin_bp)
     return pd.concat([near, blacklist[["chrom", "start", "end"]]])
+
+
+def is_needed(negatives, split, settings):
+    """Whether some stage reads windows of a set of negatives in a split.
+
+    settings: dict training, evaluation (lists of sets); networks learn from train and validation windows
+    """
+    return negatives in settings["evaluation" if split == "test" else "training"]
+
+
+def keep_needed(drawn, peaks, settings):
+    """The windows that some stage reads.
+
+    drawn: dict of a set's name to data frame chrom, start, end, name (= split); peaks: data frame with name (= split)
+    settings: as for `is_needed`
+    Returns a data frame chrom, start, end, name, negatives (= set).
+    Raises InputError when a set has no window in a split that has peaks.
+    """
+    needed = []
+    for name, windows in drawn.items():
+        wanted = [split for split in SPLITS if is_needed(name, split, settings)]
+        for split in wanted:
+            if (peaks["name"] == split).any() and not (windows["name"] == split).any():
+                raise InputError(
+                    f"no window for the set `{name}` on the {split} chromosomes; take it out of negatives.training and "
+                    "negatives.evaluation"
+                )
+        needed.append(
+            windows.loc[windows["name"].isin(wanted), ["chrom", "start", "end", "name"]].assign(negatives=name)
+        )
+    return pd.concat(needed)

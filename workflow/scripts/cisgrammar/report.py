@@ -57,7 +57,13 @@ def write_report(experiments, folder, output, provenance, template, splits, meas
         lstrip_blocks=True,
     )
     environment.filters.update(
-        fixed=fixed, count=count, tiny=tiny, percent=percent, split_name=split_name, covariate_name=covariate_name
+        fixed=fixed,
+        count=count,
+        tiny=tiny,
+        percent=percent,
+        set_name=set_name,
+        split_name=split_name,
+        covariate_name=covariate_name,
     )
     content = {
         "entries": entries,
@@ -82,6 +88,17 @@ def fixed(value, digits=3):
 def count(value):
     """A whole number with a comma at every thousand."""
     return f"{int(value):,}"
+
+
+def set_name(negatives):
+    """A set of negatives as the report calls it."""
+    return {
+        "matched": "matched windows without a peak",
+        "accessible": "open regions without a peak",
+        "motif": "sites of the JASPAR matrices without a peak",
+        "other_peaks": "peaks of other TFs or cell types",
+        "shuffled": "peaks with shuffled dinucleotides",
+    }[negatives]
 
 
 def split_name(split):
@@ -140,6 +157,23 @@ def read_motifs(path):
     return sorted(found, key=lambda motif: -motif["n_sites"])
 
 
+def on_matched(path):
+    """The rows of a table of the stage negatives that tell of the matched ones."""
+    table = read_table(path)
+    return table[table["negatives"] == "matched"]
+
+
+def other_sets(rows):
+    """The sets of negatives in the summary of an experiment beside the matched ones."""
+    return [name for name in rows["negatives"].unique() if name != "matched"]
+
+
+def scores_on(negatives, rows):
+    """Dict of a model to its row of the summary on one set of negatives, in the order of MODELS."""
+    found = {row["model"]: row for row in rows[rows["negatives"] == negatives].to_dict("records")}
+    return {model: found[model] for model in MODELS if model in found}
+
+
 def summarise(cell_type, tf, folder, summary, reads=None):
     """What the overview says of one experiment: peaks, scores, best match and flags, as a dict.
 
@@ -147,8 +181,8 @@ def summarise(cell_type, tf, folder, summary, reads=None):
     Raises InputError when the summary lacks a model of the experiment.
     """
     place = Path(cell_type) / tf
-    rows = summary[(summary["cell_type"] == cell_type) & (summary["tf"] == tf) & (summary["negatives"] == "matched")]
-    scores = {row["model"]: row for row in rows.to_dict("records")}
+    rows = summary[(summary["cell_type"] == cell_type) & (summary["tf"] == tf)]
+    scores, *others = (scores_on(negatives, rows) for negatives in ("matched", *other_sets(rows)))
     lacking = [model for model in ("cnn", "pwm", "gc") if model not in scores]
     if lacking:
         raise InputError(
@@ -157,7 +191,7 @@ def summarise(cell_type, tf, folder, summary, reads=None):
         )
     steps = read_table(folder / "peaks" / place / "counts.tsv")
     n_peaks = {row.step: row.n for row in steps.itertuples() if row.step in SPLITS}
-    balance = read_table(folder / "negatives" / place / "balance.tsv")
+    balance = on_matched(folder / "negatives" / place / "balance.tsv")
     motifs = read_motifs(folder / "motifs" / place / "matches.tsv")
     matches = sorted((m for motif in motifs for m in motif["matches"][:1]), key=lambda m: (m["q"], m["p"]))
     cnn = scores["cnn"]
@@ -169,10 +203,13 @@ def summarise(cell_type, tf, folder, summary, reads=None):
     for covariate, rows in balance[~(balance["smd_after"].abs() <= LARGEST_SMD)].groupby("covariate", sort=False):
         where = ", ".join(map(split_name, rows["split"]))
         flags.append(f"{covariate_name(covariate)} not balanced (|SMD| > {LARGEST_SMD:g}) in {where}")
-    separable = read_table(folder / "negatives" / place / "separability.tsv")
+    separable = on_matched(folder / "negatives" / place / "separability.tsv")
     told = separable[separable["auroc"] > LARGEST_AUROC]
     if len(told):
         flags.append(f"covariates tell negatives from peaks in {', '.join(map(split_name, told['split']))}")
+    draws = read_table(folder / "negatives" / place / "draws.tsv")
+    short = draws[(draws["negatives"] == "matched") & (draws["drawn"] < draws["wanted"])]
+    flags.extend(f"{row.drawn} of {row.wanted} negatives in {split_name(row.split)}" for row in short.itertuples())
     flags.extend(reads["flags"] if reads else [])
     if not motifs:
         flags.append("no motif found")
@@ -184,7 +221,9 @@ def summarise(cell_type, tf, folder, summary, reads=None):
         "place": place,
         "anchor": f"{cell_type}.{tf}",
         "n_peaks": n_peaks,
-        "scores": {model: scores[model] for model in MODELS if model in scores},
+        "scores": scores,
+        "others": dict(zip(other_sets(rows), others, strict=True)),
+        "draws": draws.to_dict("records"),
         "n_pos": int(cnn["n_pos"]),
         "n_neg": int(cnn["n_neg"]),
         "prevalence": cnn["prevalence"],
@@ -200,7 +239,7 @@ def section(entry, folder):
     place = entry["place"]
     logging.info("section of %s in %s", entry["tf"], entry["cell_type"])
     counts = read_table(folder / "peaks" / place / "counts.tsv").to_dict("records")
-    balance = read_table(folder / "negatives" / place / "balance.tsv")
+    balance = on_matched(folder / "negatives" / place / "balance.tsv")
     gc = balance[balance["covariate"] == "gc"]
     runs = [training_run("training", folder / "training" / place)]
     if "transfer" in entry["scores"]:
@@ -214,8 +253,8 @@ def section(entry, folder):
         steps=[row for row in counts if row["step"] not in SPLITS],
         **draw_reads(folder / "peaks" / place, entry["reads"]),
         balance=balance.to_dict("records"),
-        separability=read_table(folder / "negatives" / place / "separability.tsv").to_dict("records"),
-        n_negatives=dict(zip(balance["split"], balance["n_negatives"], strict=True)),
+        separability=on_matched(folder / "negatives" / place / "separability.tsv").to_dict("records"),
+        learned={row["negatives"]: row["drawn"] for row in entry["draws"] if row["split"] == "train"},
         gc_figure=None if gc.empty else gc_means(gc),
         curves=curves(entry, folder / "evaluation" / place / "predictions.tsv"),
         runs=runs,
@@ -280,7 +319,8 @@ def curves(entry, path):
     The precision-recall curve is the staircase whose area is the average precision.
     Raises InputError when windows or scores differ from the summary's.
     """
-    table = read_table(path, columns={"label", *MODELS})
+    table = read_table(path, columns={"label", "negatives", *MODELS})
+    table = table[(table["label"] == 1) | (table["negatives"] == "matched")]
     label = table["label"].to_numpy()
     n_pos, n_neg = int((label == 1).sum()), int((label == 0).sum())
     if (n_pos, n_neg) != (entry["n_pos"], entry["n_neg"]):
