@@ -336,3 +336,21 @@ def test_tracks_that_cannot_be_used(genome, tmp_path):
             write_sequences(peaks, negatives, genome, 2, path, [("open", track)])
     with pytest.raises(InputError, match="open is 0 at all 0 bases of the training windows"):
         write_sequences(peaks[1:], negatives[2:], genome, 2, path, [("open", constant)])
+
+
+def test_shuffled_windows_keep_their_dinucleotides_and_the_others_their_bases(write_genome, tmp_path):
+    rng = np.random.default_rng(0)
+    store = write_genome({"chr1": "".join(rng.choice(list("ACGT"), 400))})
+    peaks = windows(("chr1", 20, 120, "test"), ("chr1", 200, 300, "test"))
+    negatives = pd.concat([peaks, peaks, peaks[:1]]).assign(negatives=["shuffled"] * 4 + ["motif"])
+    files = [tmp_path / f"{name}.h5" for name in "abc"]
+    for path, seed in zip(files, (1, 1, 2), strict=True):
+        write_sequences(peaks, negatives, store, 10, path, seed=seed)
+    one, same, other = (read_sequences(path, flank=True) for path in files)
+    assert one["negatives"].tolist() == ["", "", *["shuffled"] * 4, "motif"]
+    assert (one["codes"] == same["codes"]).all()
+    assert not (one["codes"][2:6] == other["codes"][2:6]).all(axis=1).any()
+    original = np.concatenate([one["codes"][:2]] * 3)[:5]
+    pairs = [np.sort(4 * codes[:, :-1].astype(int) + codes[:, 1:], axis=1) for codes in (original, one["codes"][2:])]
+    assert (pairs[0] == pairs[1]).all()
+    assert (original == one["codes"][2:]).all(axis=1).tolist() == [False] * 4 + [True]

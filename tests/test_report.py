@@ -101,6 +101,7 @@ def put_experiment(
     smds=None,
     aurocs=(0.51, 0.52, 0.53),
     reads=(),
+    drawn=1003,
     seed=1,
 ):
     """Write the files of one experiment; return its rows of summary.tsv.
@@ -137,12 +138,16 @@ def put_experiment(
         "ks_after": 0.05,
     }
     rows = [
-        dict(split=split, covariate=covariate, **balance, smd_after=smd)
+        dict(split=split, covariate=covariate, **balance, smd_after=smd, negatives="matched")
         for split in SPLITS
         for covariate, smd in (smds or {"gc": 0.02}).items()
     ]
     put(rows, results / "negatives" / place / "balance.tsv")
-    put({"split": SPLITS, "auroc": aurocs}, results / "negatives" / place / "separability.tsv")
+    put({"split": SPLITS, "auroc": aurocs, "negatives": "matched"}, results / "negatives" / place / "separability.tsv")
+    put(
+        {"split": SPLITS, "wanted": 1003, "drawn": drawn, "negatives": "matched"},
+        results / "negatives" / place / "draws.tsv",
+    )
     put_model(results / "training" / place, ["train"])
     models = {"cnn": 3, "transfer": 2.5, "pwm": 1.5, "gc": 0.2}
     if transfer:
@@ -156,6 +161,7 @@ def put_experiment(
         "start": np.arange(len(label)),
         "end": np.arange(len(label)) + 120,
         "label": label,
+        "negatives": np.where(label == 1, "", "matched"),
     }
     put({**windows, **scores}, results / "evaluation" / place / "predictions.tsv")
     columns = ["motif", "n_sites", "jaspar_id", "jaspar_name", "p", "q", "offset", "strand"]
@@ -436,6 +442,22 @@ def test_balance_of_every_covariate_and_separability_stand_as_given(two):
     assert "training GC 100 5,000 1,003 0.500 0.400 0.490 0.800 0.020 0.400 0.050" in text
     assert "validation <u>x</u> 100 5,000 1,003 0.500 0.400 0.490 0.800 −0.345 0.400 0.050" in text
     assert text.count("0.510 (training), 0.520 (validation), 0.530 (test).") == 2
+
+
+def test_fewer_negatives_than_asked_for_are_flagged(tmp_path):
+    rows = put_experiment(tmp_path / "results", "K562", "CTCF", drawn=(1003, 1003, 877))
+    text = Page(render(tmp_path, rows)).text
+    assert "877 of 1003 negatives in test" in text
+    assert "negatives in training" not in text
+
+
+def test_other_sets_of_negatives_have_a_table_of_their_own(tmp_path):
+    rows = put_experiment(tmp_path / "results", "K562", "CTCF")
+    assert "against other negatives" not in Page(render(tmp_path, rows)).text
+    others = [{**row, "negatives": "motif", "auprc": 0.4321, "n_neg": 77} for row in rows]
+    text = Page(render(tmp_path, [*rows, *others])).text
+    assert "sites of the JASPAR matrices without a peak 77" in text
+    assert text.count("0.432") == len(rows)
 
 
 def test_auroc_that_is_not_known(tmp_path):

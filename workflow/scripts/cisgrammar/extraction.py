@@ -162,7 +162,8 @@ def shuffle_codes(codes, seed):
 def write_sequences(peaks, negatives, store, flank_bp, path, channels=(), genome="", seed=0, **encoding):
     """Extract peaks (label 1) and negatives (label 0) and write them to `path`, some at a time; see sequences.
 
-    peaks, negatives: data frames chrom, start, end, name (= split); they may differ in width
+    peaks, negatives: data frames chrom, start, end, name (= split); they may differ in width; negatives also with the
+    column negatives, the set, unless all are matched
     store: genome store; channels: list of (name, path of a bigWig, bedGraph or BED file); genome: checksum to be noted
     seed: of the shuffles of windows whose column negatives says `shuffled`
     encoding: unknown, centred, position_channel, to be noted for `layers.encode`
@@ -171,7 +172,8 @@ def write_sequences(peaks, negatives, store, flank_bp, path, channels=(), genome
     also what networks see beyond the ends of a window.
     Raises InputError when there is no window, a channel cannot be read, or does not vary over the training windows.
     """
-    windows = pd.concat([peaks.assign(label=1, negatives=""), negatives.assign(label=0)], ignore_index=True)
+    negatives = negatives.assign(label=0, negatives=negatives.get("negatives", "matched"))
+    windows = pd.concat([peaks.assign(label=1, negatives=""), negatives], ignore_index=True)
     windows = windows.astype({"start": np.int64, "end": np.int64})
     if windows.empty:
         raise InputError(f"{path}: no peak and no negative to extract; lower peaks.q_value or give other peaks")

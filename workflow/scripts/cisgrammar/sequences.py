@@ -57,9 +57,9 @@ def read_sequences(path, split=None, flank=False):
 
     flank: whether codes, channels and mask come with the flanks
     Returns a dict: codes uint8 (windows, bases); channels float16 (windows, channels, bases) or None; mask bool (windows,
-    bases), False in padding; chrom, negatives (str), start, end, length (int64, bp), label (uint8), weight (float32); window_bp,
-    flank_bp (int); normalisation, a list of dicts name, mean, sd, one per channel; encoding, what `layers.encode` is to
-    be told.
+    bases), False in padding; chrom, negatives (str), start, end, length (int64, bp), label (uint8), weight (float32);
+    window_bp, flank_bp (int); normalisation, a list of dicts name, mean, sd, one per channel; encoding, what
+    `layers.encode` is to be told.
     Raises InputError when there is no such window.
     """
     with h5py.File(path, "r") as store:
