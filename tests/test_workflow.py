@@ -285,6 +285,36 @@ def test_same_seed_same_bytes(demo, tmp_path):
         assert (second / target).read_bytes() == (demo / target).read_bytes(), target
 
 
+def test_channels_go_from_tracks_to_predictions(demo, tmp_path):
+    """Accessibility of the cell type as a fifth row and the position as a sixth; sequences alone are refused in one line."""
+    second, (sequences, regions) = tmp_path / "second", (tmp_path / "in.fa", tmp_path / "in.bed")
+    for part in ("resources", "results/peaks/erythroid/SPI1", "results/negatives/erythroid/SPI1"):
+        shutil.copytree(demo / part, second / part)
+    sequences.write_text(">one\n" + "ACGTTGCAAC" * 20 + "\n")
+    regions.write_text("sim1\t50000\t50200\tplace\n")
+    config = {
+        "sequences": {
+            "channels": {"accessible": "resources/simulation/accessible/{cell_type}.bed"},
+            "position_channel": True,
+        },
+        "training": {"members": 1, "filters": 8, "epochs": 1},
+        "interpretation": {"windows": 10, "shuffles": 2},
+        "predict": [{"name": "bed", "file": str(regions)}, {"name": "fasta", "file": str(sequences)}],
+    }
+    predicted, explained = (f"results/{stage}/erythroid/SPI1" for stage in ("predict", "interpretation"))
+    arguments = [f"{predicted}/bed.tsv", f"{explained}/contributions.h5", "--rerun-triggers", "mtime"]
+    done = snakemake(second, *arguments, config=config)
+    assert done.returncode == 0, said(done)[-3000:]
+    model = json.loads((second / "results/training/erythroid/SPI1/model.json").read_text())
+    (channel,) = model["channels"]
+    assert channel["name"] == "accessible" and 0 < channel["mean"] < 1 and 0 < channel["sd"] <= 0.5
+    assert (model["network"]["channels"], model["encoding"]["position_channel"]) == (6, True)
+    assert pd.read_csv(second / predicted / "bed.tsv", sep="\t")["score"].between(0, 1).all()
+    refused = snakemake(second, f"{predicted}/fasta.tsv", "--rerun-triggers", "mtime", config=config)
+    assert refused.returncode != 0
+    assert re.search(r"^Error: \S+in\.fa: the model also reads accessible .* give a BED file", said(refused), re.M)
+
+
 @pytest.mark.parametrize("config", ["yeast", "encode"])
 def test_example_configs_are_sound(config, tmp_path, shared):
     arguments = ["--config", f"mirror={shared / 'yeast'}"] if config == "yeast" else []
@@ -320,6 +350,10 @@ def test_every_stage_is_a_target(tmp_path):
         ({"negatives": {"ratio": -1}}, ["negatives.ratio"]),
         ({"references": {"mappability": 5}}, ["references.mappability", "5 is less than the minimum of 10"]),
         ({"samples": "nowhere.tsv"}, ["nowhere.tsv", "missing"]),
+        (
+            {"sequences": {"channels": {"open": "no/{cell_type}.bw"}}},
+            ["sequences.channels: open", "erythroid.bw", "missing"],
+        ),
         ({"references": {"genome": "https://example.org/genome.fa"}, "mirror": "nowhere"}, ["mirror", "genome.fa.gz"]),
     ],
 )
