@@ -34,3 +34,16 @@ def write_fasta(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def write_genome(write_fasta, tmp_path):
+    """Function that encodes a dict of name to sequence as a genome store and returns it open."""
+    from cisgrammar.covariates import open_store, write_store
+
+    def write(sequences, folder="store"):
+        lengths = {chrom: len(sequence) for chrom, sequence in sequences.items()}
+        write_store(write_fasta(sequences), lengths, tmp_path / folder)
+        return open_store(tmp_path / folder)
+
+    return write

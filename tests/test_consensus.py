@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from cisgrammar.consensus import (
     best_scores,
-    by_best_idr,
-    by_idr,
+    choose_peaks,
+    compare_replicates,
     overlapping_pairs,
-    pair_peaks,
-    reproducible,
+    spearman,
+    support,
 )
 from cisgrammar.log import InputError
 from cisgrammar.peaks import call_peaks, read_peaks
@@ -68,33 +68,46 @@ def test_pairs_are_those_of_all_against_all():
 
 
 POOLED = peaks_of(("chr1", 100, 200, 5), ("chr1", 300, 400, 4), ("chr1", 500, 600, 3), ("chr2", 0, 50, 2))
-REPLICATES = [
-    peaks_of(("chr1", 110, 190, 3), ("chr1", 110, 150, 8), ("chr1", 320, 420, 2), ("chr1", 500, 600, 1)),
-    peaks_of(("chr1", 90, 210, 6), ("chr1", 299, 420, 7)),
-    peaks_of(("chr1", 100, 200, 9), ("chr1", 360, 460, 9)),  # 40 of 100: too little
-]
+REPLICATES = {
+    "a": peaks_of(("chr1", 110, 190, 3), ("chr1", 110, 150, 8), ("chr1", 320, 420, 2), ("chr1", 500, 600, 1)),
+    "b": peaks_of(("chr1", 90, 210, 6), ("chr1", 299, 420, 7)),
+    "c": peaks_of(("chr1", 100, 200, 9), ("chr1", 360, 460, 9)),  # 40 of 100: too little
+}
 
 
-@pytest.mark.parametrize(("at_least", "starts", "numbers"), [(1, [100, 300, 500], [3, 2, 1]), (3, [100], [3])])
-def test_reproducible(at_least, starts, numbers):
-    found = reproducible(POOLED, REPLICATES, at_least)
-    assert found["start"].tolist() == starts and found["n_replicates"].tolist() == numbers
-    pd.testing.assert_frame_equal(found.drop(columns="n_replicates"), POOLED[POOLED["start"].isin(starts)])
+def compare(pooled, replicates, threshold=0.05, seed=1):
+    return compare_replicates(pooled, replicates, threshold, np.random.default_rng(seed))
 
 
-def test_reproducible_counts_a_replicate_once():
-    """Two peaks of the first replicate lie in the first pooled peak."""
-    assert reproducible(POOLED, REPLICATES[:2], 2)["n_replicates"].tolist() == [2, 2]
+def test_comparison_by_hand():
+    """Of two peaks of a replicate in one pooled peak the better score counts, and the replicate counts once."""
+    peaks, pairs = compare(POOLED, REPLICATES)
+    assert list(peaks.columns) == [*("chrom", "start", "end", "n_replicates", "score_a", "score_b", "score_c", "idr")]
+    pd.testing.assert_frame_equal(peaks[["chrom", "start", "end"]], POOLED[["chrom", "start", "end"]])
+    assert peaks["n_replicates"].tolist() == [3, 2, 1, 0]
+    np.testing.assert_array_equal(peaks["score_a"], [8, 2, 1, np.nan])
+    np.testing.assert_array_equal(peaks["score_b"], [6, 7, np.nan, np.nan])
+    assert peaks["idr"].isna().all()
+    found = pairs[["a", "b", "n_a", "n_b", "n_shared", "n_passing"]].to_numpy().tolist()
+    assert found == [["a", "b", 4, 2, 2, 0], ["a", "c", 4, 2, 1, 0], ["b", "c", 2, 2, 1, 0]]
+    assert pairs[["correlation", "mu", "gain"]].isna().all(axis=None)
 
 
-def test_reproducible_that_cannot_be():
+@pytest.mark.parametrize(("at_least", "starts"), [(1, [100, 300, 500]), (2, [100, 300]), (3, [100])])
+def test_peaks_of_several_replicates(at_least, starts):
+    peaks, pairs = compare(POOLED, REPLICATES)
+    assert peaks["start"][choose_peaks(peaks, pairs, "reproducible", at_least, 0.05)].tolist() == starts
+
+
+def test_agreement_that_cannot_be():
     with pytest.raises(InputError, match="1 replicate given; reproducible peaks need at least two"):
-        reproducible(POOLED, REPLICATES[:1], 1)
-    for at_least in (0, 4):
-        with pytest.raises(InputError, match=f"at least {at_least} replicates, but there are 3"):
-            reproducible(POOLED, REPLICATES, at_least)
+        compare(POOLED, {"a": REPLICATES["a"]})
+    peaks, pairs = compare(POOLED, REPLICATES)
+    with pytest.raises(InputError, match=r"at least 4 replicates, but there are 3; lower peaks\.at_least"):
+        choose_peaks(peaks, pairs, "reproducible", 4, 0.05)
+    peaks, pairs = compare(POOLED, REPLICATES | {"c": POOLED[:0]})
     with pytest.raises(InputError) as caught:
-        reproducible(POOLED, [*REPLICATES[:2], POOLED[:0]], 3)
+        choose_peaks(peaks, pairs, "reproducible", 3, 0.05)
     assert str(caught.value).startswith(
         "none of 4 pooled peaks is seen in at least 3 of 3 replicates (1 in 0, 1 in 1, 2 in 2, 0 in 3; peaks per "
         "replicate: 4, 2, 0); "
@@ -102,14 +115,25 @@ def test_reproducible_that_cannot_be():
 
 
 def test_best_scores():
-    np.testing.assert_array_equal(best_scores(POOLED, REPLICATES[0]), [8, 2, 1, np.nan])
+    np.testing.assert_array_equal(best_scores(POOLED, REPLICATES["a"]), [8, 2, 1, np.nan])
     assert np.isnan(best_scores(POOLED, POOLED[:0])).all()
 
 
-def test_pair_peaks():
-    paired = pair_peaks(REPLICATES[0], REPLICATES[1], POOLED)
-    assert paired.index.tolist() == [0, 1]
-    assert paired["score_a"].tolist() == [8, 2] and paired["score_b"].tolist() == [6, 7]
+def test_spearman():
+    """Ranks 1, 2.5, 2.5, 4 and 1, 3, 2, 4: covariance 4.5, variances 4.5 and 5."""
+    assert spearman(np.array([1, 5, 5, 9]), np.array([0, 2, 1, 7])) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
+    assert np.isnan(spearman(np.ones(4), np.arange(4)))
+
+
+def test_support():
+    """A window is supported by a replicate with a peak over half of it, or over half of which it lies."""
+    windows = peaks_of(("chr1", 150, 250), ("chr2", 0, 100), ("chr1", 100, 200))
+    windows.index = [7, 7, 7]
+    points = peaks_of(("chr2", 99, 100), ("chr2", 100, 101))
+    found = support(windows, {"1": peaks_of(("chr1", 200, 400), ("chr1", 149, 151)), "x y": points, "none": points[:0]})
+    assert (found["chrom"].tolist(), found["start"].tolist()) == (["chr1", "chr2", "chr1"], [150, 0, 100])
+    columns = {"replicate_1": [1, 0, 1], "replicate_x y": [0, 1, 0], "replicate_none": [0, 0, 0]}
+    assert found.iloc[:, 3:].to_dict("list") == columns
 
 
 def simulate(seed, n=1500, noise=(1.0, 1.0)):
@@ -122,46 +146,49 @@ def simulate(seed, n=1500, noise=(1.0, 1.0)):
     strength = rng.normal(6, 1, n)
     pooled = peaks_of(*(("chr1", 1000 * i, 1000 * i + 200) for i in range(n)))
     scores = [np.where(signal, strength + rng.normal(0, 0.4 * s, n), rng.normal(2, 1, n)) for s in noise]
-    return pooled.assign(score=strength), [pooled.assign(score=s, start=pooled["start"] + 20) for s in scores], signal
+    return (
+        pooled.assign(score=strength),
+        {name: pooled.assign(score=s, start=pooled["start"] + 20) for name, s in zip("abcd", scores, strict=False)},
+        signal,
+    )
 
 
-def test_by_idr():
-    pooled, (a, b), signal = simulate(1)
+def test_rate_between_replicates():
+    pooled, replicates, signal = simulate(1)
     pooled.index = np.zeros(len(pooled), dtype=int)  # an index without meaning does no harm
-    found = by_idr(pooled, a, b, 0.05, np.random.default_rng(1))
-    assert (found["idr"] <= 0.05).all()
-    is_signal = signal[found["start"] // 1000]
-    assert is_signal.mean() > 0.93 and is_signal.sum() > 0.9 * signal.sum()
-    assert list(found.columns) == [*pooled.columns, "idr"]
-    stricter = by_idr(pooled, a, b, 0.001, np.random.default_rng(1))
-    assert 0 < len(stricter) < len(found)
+    peaks, pairs = compare(pooled, replicates)
+    kept = choose_peaks(peaks, pairs, "idr", 2, 0.05)
+    assert kept.sum() == pairs["n_passing"][0]
+    assert signal[kept].mean() > 0.93 and signal[kept].sum() > 0.9 * signal.sum()
+    assert 0 < choose_peaks(peaks, pairs, "idr", 2, 0.001).sum() < kept.sum()
+    assert pairs["correlation"][0] == pytest.approx(peaks["score_a"].corr(peaks["score_b"], method="spearman"))
 
 
 def test_best_pair_of_three():
     """The first replicate is noisy and the fourth too small; the pair of the other two passes most peaks."""
-    pooled, (a, b, c), _ = simulate(2, noise=(6.0, 1.0, 1.0))
-    found, table = by_best_idr(pooled, [a, b, c, c[:10]], 0.05, np.random.default_rng(1))
-    assert list(zip(table["a"], table["b"], strict=True)) == [(1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4)]
-    best = table.loc[table["n_passing"].idxmax()]
-    assert (best["a"], best["b"], best["n_passing"]) == (2, 3, len(found))
-    assert table["n_shared"].tolist() == [1500, 1500, 10, 1500, 10, 10]
-    few = table["n_shared"] == 10
-    assert (table.loc[few, "n_passing"] == 0).all() and table.loc[few, "mu"].isna().all()
-    assert table.loc[~few, "p"].between(0.3, 0.7).all()
-    alone = by_idr(pooled, b, c, 0.05, np.random.default_rng(1))
-    assert found["start"].tolist() == alone["start"].tolist()
+    pooled, replicates, _ = simulate(2, noise=(6.0, 1.0, 1.0))
+    replicates["d"] = replicates["c"][:10]
+    peaks, pairs = compare(pooled, replicates)
+    assert (pairs["a"] + pairs["b"]).tolist() == ["ab", "ac", "ad", "bc", "bd", "cd"]
+    best = pairs.loc[pairs["n_passing"].idxmax()]
+    kept = choose_peaks(peaks, pairs, "idr", 2, 0.05)
+    assert (best["a"], best["b"], best["n_passing"]) == ("b", "c", kept.sum())
+    assert pairs["n_shared"].tolist() == [1500, 1500, 10, 1500, 10, 10]
+    few = pairs["n_shared"] == 10
+    assert (pairs.loc[few, "n_passing"] == 0).all() and pairs.loc[few, "mu"].isna().all()
+    assert pairs.loc[~few, "p"].between(0.3, 0.7).all()
+    alone, of_two = compare(pooled, {name: replicates[name] for name in "bc"})
+    assert (choose_peaks(alone, of_two, "idr", 2, 0.05) == kept).all()
 
 
-def test_idr_that_leaves_nothing():
-    pooled, (a, b), _ = simulate(4, n=300)
+def test_rate_that_leaves_nothing():
+    pooled, replicates, _ = simulate(4, n=300)
     rng = np.random.default_rng(1)
-    with pytest.raises(InputError, match="1 replicate given"):
-        by_best_idr(pooled, [a], 0.05, rng)
-    b = b.assign(score=rng.random(300))
-    with pytest.raises(InputError, match=r"none of 300 .* IDR <= 0.05 \(replicates 1 and 2: 0 of 300 shared; at least"):
-        by_idr(pooled, a.assign(score=rng.random(300)), b, 0.05, rng)
-    with pytest.raises(InputError, match="1 and 2: 0 of 12 shared; at least 20 shared ones are needed"):
-        by_idr(pooled, a, b[:12], 0.05, rng)
+    a, b = (replicates[name].assign(score=rng.random(300)) for name in "ab")
+    for other, words in ((b, "0 of 300 shared; at least 20"), (b[:12], "0 of 12 shared; at least 20 shared ones")):
+        peaks, pairs = compare(pooled, {"a": a, "b": other})
+        with pytest.raises(InputError, match=rf"none of 300 .* IDR <= 0.05 \(replicates a and b: {words}"):
+            choose_peaks(peaks, pairs, "idr", 2, 0.05)
 
 
 def test_halves_of_real_reads(shared, tmp_path):
@@ -179,10 +206,9 @@ def test_halves_of_real_reads(shared, tmp_path):
         call_peaks(files, 52_000_000, 0.5, "--nomodel --extsize 230", output)
         called.append(read_peaks([output]))
     pooled, *halves = called
-    both = reproducible(pooled, halves, 2)
-    assert 0.2 * len(pooled) < len(both) < 0.98 * len(pooled)
-    found, table = by_best_idr(pooled, halves, 0.05, np.random.default_rng(1))
-    assert 200 < len(found) < len(both)
-    assert set(found["start"]) <= set(both["start"])
-    assert found["score"].median() > both["score"].median()
-    assert table["rho"][0] > 0.4 and 0 < table["p"][0] < 1
+    peaks, pairs = compare(pooled, dict(zip("ab", halves, strict=True)))
+    both, found = (choose_peaks(peaks, pairs, consensus, 2, 0.05) for consensus in ("reproducible", "idr"))
+    assert 0.2 * len(pooled) < both.sum() < 0.98 * len(pooled)
+    assert 200 < found.sum() < both.sum() and both[found].all()
+    assert pooled["score"][found].median() > pooled["score"][both].median()
+    assert pairs["rho"][0] > 0.4 and 0 < pairs["p"][0] < 1 and pairs["correlation"][0] > 0.4

@@ -5,7 +5,7 @@ from cisgrammar.dna import CODES, gc_fraction, reverse_complement_codes
 
 
 def codes_of(*sequences):
-    return np.array([["ACGTN".index(base) for base in sequence] for sequence in sequences], dtype=np.uint8)
+    return np.array([["ACGTN-".index(base) for base in sequence] for sequence in sequences], dtype=np.uint8)
 
 
 def test_codes_of_letters():
@@ -15,9 +15,9 @@ def test_codes_of_letters():
 
 
 def test_reverse_complement():
-    codes = codes_of("AACGN", "TTTTT")
+    codes = codes_of("AACGN", "-TTT-")
     found = reverse_complement_codes(codes)
-    np.testing.assert_array_equal(found, codes_of("NCGTT", "AAAAA"))
+    np.testing.assert_array_equal(found, codes_of("NCGTT", "-AAA-"))
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(reverse_complement_codes(found), codes)
     np.testing.assert_array_equal(reverse_complement_codes(codes[0]), codes_of("NCGTT")[0])
@@ -25,5 +25,7 @@ def test_reverse_complement():
 
 
 def test_gc_fraction():
-    np.testing.assert_allclose(gc_fraction(codes_of("ACGN", "AATT", "NNNN", "GCGC")), [2 / 3, 0, np.nan, 1])
+    np.testing.assert_allclose(
+        gc_fraction(codes_of("ACGN", "AATT", "NNNN", "GCGC", "-GA-")), [2 / 3, 0, np.nan, 1, 0.5]
+    )
     assert gc_fraction(np.zeros((0, 5), dtype=np.uint8)).shape == (0,)

@@ -116,7 +116,8 @@ def test_no_samples_no_interval():
 def example_windows(n, rng):
     labels, scores = random_labels(n, rng)
     chrom = np.repeat(["chr8", "chr9"], [n // 2, n - n // 2])
-    return {"label": labels.astype(np.uint8), "chrom": chrom, "start": np.arange(n, dtype=np.int64) * 100}, scores
+    windows = {"label": labels.astype(np.uint8), "chrom": chrom, "start": np.arange(n, dtype=np.int64) * 100}
+    return {**windows, "negatives": np.where(labels == 1, "", "matched")}, scores
 
 
 def test_evaluate_gives_each_model_the_same_samples():
@@ -217,3 +218,14 @@ def test_gc_in_the_middle():
     predict = fit_gc(codes, np.repeat([1, 0, 0], 100))
     low, middle, high = predict(gc_windows([0.3, 0.5, 0.7], rng))
     assert middle > 0.5 > max(low, high)
+
+
+def test_each_set_of_negatives_is_scored_on_its_own_against_all_peaks():
+    label = np.array([1, 1, 0, 0, 0, 0, 0])
+    windows = {"label": label, "chrom": np.full(7, "chr8"), "start": np.arange(7) * 1000}
+    windows["negatives"] = np.array(["", "", "matched", "matched", "matched", "motif", "motif"])
+    table = evaluate(windows, {"cnn": np.array([3.0, 2, 1, 1, 1, 4, 2.5])}, 10, 1000, 0).set_index("negatives")
+    assert table["n_neg"].to_dict() == {"matched": 3, "motif": 2}
+    assert (table["n_pos"] == 2).all()
+    assert table.loc["matched", "auroc"] == 1
+    assert table.loc["motif", "auroc"] == pytest.approx(1 / 4)

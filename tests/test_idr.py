@@ -61,6 +61,16 @@ def test_pseudo_values_of_two_components():
     np.testing.assert_allclose(back, np.arange(1, 100) / 100, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "parameters", [Parameters(5, 3, 0.5, 0.01), Parameters(0, 0.2, 0, 0.9), Parameters(20, 20, 0, 0.5)]
+)
+def test_pseudo_values_of_unusual_parameters_give_back_their_ranks(parameters):
+    mu, sigma, _, p = parameters
+    values = pseudo_values(999, parameters)
+    back = p * norm.cdf((values - mu) / sigma) + (1 - p) * norm.cdf(values)
+    np.testing.assert_allclose(back, np.arange(1, 1000) / 1000, atol=2e-4)
+
+
 def test_pseudo_values_in_the_tails():
     n = 1_000_000
     values = pseudo_values(n, Parameters(0, 1, 0, 0.5))

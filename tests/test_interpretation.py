@@ -98,6 +98,41 @@ def test_contributions_add_up(members, build):
     assert deltas.max() < 1e-4
 
 
+def test_contributions_with_channels_add_up():
+    """They are those of the bases: the references have the channels of their window."""
+    torch.manual_seed(0)
+    network = Network(**SHAPE, members=2, channels=6)
+    with torch.no_grad():
+        network.trunk[3].weight.normal_(0, 1)
+        network.head.weight.normal_(0, 1)
+    codes, channels = random_codes(5, 50, seed=1), np.random.default_rng(2).normal(size=(5, 1, 50)).astype(np.float16)
+    for encoding in ({"position_channel": True}, {"position_channel": True, "centred": True}):
+        more = {"channels": channels, "encoding": encoding}
+        values, deltas = contributions(network, codes, 4, 3, 1e-3, batch_size=2, **more)
+        assert (values.shape, values.dtype) == ((5, 4, 50), np.float32)
+        assert deltas.max() < 1e-4
+        assert not values[one_hot(codes).numpy() == 0].any()
+        expected = []
+        for i in range(5):
+            seed = 3 + i // 2 * 2
+            part = dinucleotide_shuffle(one_hot(codes[i // 2 * 2 : i // 2 * 2 + 2]), n=4, random_state=seed)[i % 2]
+            shuffled = part.argmax(dim=1).numpy().astype(np.uint8)
+            mean = score(network, shuffled, np.repeat(channels[i, None], 4, axis=0), encoding).mean()
+            expected.append(score(network, codes[i, None], channels[i, None], encoding)[0, 0] - mean)
+        assert np.abs(expected).max() > 0.1
+        assert values.sum(axis=(1, 2)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_channel_has_no_contribution():
+    """A network that sees the channel alone gives nothing to the bases."""
+    network = Network(filters=2, filter_bp=5, hidden=2, dropout=0, hidden_dropout=0, channels=5)
+    with torch.no_grad():
+        network.detectors.free[..., :4, :] = 0
+    channels = np.random.default_rng(2).normal(size=(3, 1, 40))
+    values, deltas = contributions(network, random_codes(3, 40), 4, 0, 1e-3, channels=channels)
+    assert not values.any() and deltas.max() < 1e-6
+
+
 def test_contributions_of_members_are_averaged():
     codes = planted_codes()
     one, other = exact_network(), exact_network("CCACGTGAA")
@@ -190,6 +225,21 @@ def test_choose_windows():
     assert choose_windows(network, data, 1)[0].tolist() == [3]
 
 
+def test_windows_are_chosen_by_their_channels_too():
+    """Of the same bases, the window of the higher channel; a padded one is left out."""
+    codes = np.repeat(random_codes(1, 60), 4, axis=0)
+    codes[3, :2] = 5
+    channels = np.array([0.0, 2, 1, 9])[:, None, None] * np.ones((4, 1, 60))
+    network = Network(filters=1, filter_bp=9, hidden=1, dropout=0.0, hidden_dropout=0.0, channels=5).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(1)
+    data = {"codes": codes, "label": np.ones(4), "channels": channels, "encoding": {}}
+    rows, logits = choose_windows(network, data, 1)
+    assert rows.tolist() == [1]
+    assert logits == pytest.approx([9 * 2 + 1 + 1 + 1])
+
+
 def test_no_window_to_choose():
     codes = random_codes(2, 30)
     codes[0, 5] = 4
@@ -206,6 +256,25 @@ def test_filter_matrices_by_hand():
     assert [matrix["id"] for matrix in found] == ["member_1_filter_1"]
     assert found[0]["n_sites"] == 10
     assert found[0]["matrix"] == pytest.approx(10 * one_hot(codes_of(MOTIF)).numpy() + 0.01)
+
+
+def test_filter_matrices_know_the_channels():
+    """The motif counts where the channel is high: of six windows with it, two, on either strand."""
+    codes, channels = random_codes(6, 60, seed=4), np.zeros((6, 1, 60))
+    codes[:3, 20:29] = codes_of(MOTIF)
+    codes[3:, 3:12] = reverse_complement_codes(codes_of(MOTIF))
+    channels[0, 0, 20], channels[4, 0, 11] = 1, 1
+    channels[1, 0, 28] = 1
+    network = Network(filters=1, filter_bp=9, hidden=1, dropout=0.0, hidden_dropout=0.0, channels=5)
+    with torch.no_grad():
+        network.detectors.free.zero_()
+        network.detectors.free[0, 0, :4] = one_hot(codes_of(MOTIF))
+        network.detectors.free[0, 0, 4, 0] = 2  # at the first base of the motif
+        network.detectors.bias.fill_(0.5 - 0.75 * 9 - 2)
+    for encoding in ({}, {"centred": True}):
+        (found,) = filter_matrices(network, codes, channels=channels, encoding=encoding)
+        assert found["n_sites"] == 2
+        assert found["matrix"] == pytest.approx(2 * one_hot(codes_of(MOTIF)).numpy() + 0.01)
 
 
 def test_filter_matrices_names_members_and_filters():

@@ -3,20 +3,32 @@
 import numpy as np
 import pytest
 import torch
-from cisgrammar.layers import GlobalMaxPool, MemberLinear, MotifDetectors, best_match, one_hot, reverse_complement
+from cisgrammar.layers import (
+    GlobalMaxPool,
+    MemberLinear,
+    MotifDetectors,
+    best_match,
+    encode,
+    one_hot,
+    reverse_complement,
+    turn,
+)
 from torch.nn.functional import conv1d, linear
 
 
 def codes_of(sequence):
-    return np.array(["ACGTN".index(base) for base in sequence], dtype=np.uint8)
+    return np.array(["ACGTN-".index(base) for base in sequence], dtype=np.uint8)
 
 
-def random_sequences(n, bases, seed=0):
-    """One-hot sequences of which about a tenth of the bases are unknown, the last sequence all of them."""
+def random_sequences(n, bases, seed=0, channels=4):
+    """One-hot sequences of which about a tenth of the bases are unknown, the last sequence all of them.
+
+    channels: rows; those beyond the four bases are random numbers
+    """
     rng = np.random.default_rng(seed)
     codes = np.where(rng.random((n, bases)) < 0.1, 4, rng.integers(0, 4, (n, bases))).astype(np.uint8)
     codes[-1] = 4
-    return one_hot(codes)
+    return encode(codes, rng.normal(size=(n, channels - 4, bases)) if channels > 4 else None)
 
 
 def test_one_hot_by_hand():
@@ -41,12 +53,69 @@ def test_one_hot_keeps_leading_axes():
 
 
 @pytest.mark.parametrize(
+    ("settings", "base", "unknown"),
+    [
+        ({}, [0, 1, 0, 0], [0] * 4),
+        ({"unknown": "uniform"}, [0, 1, 0, 0], [0.25] * 4),
+        ({"centred": True}, [-0.25, 0.75, -0.25, -0.25], [0] * 4),
+        ({"centred": True, "unknown": "uniform"}, [-0.25, 0.75, -0.25, -0.25], [0] * 4),
+    ],
+)
+def test_unknown_bases_and_padding(settings, base, unknown):
+    """Padding is zero in every way of writing bases down."""
+    found = one_hot(codes_of("CN-"), **settings)
+    assert found.T.tolist() == [base, unknown, [0] * 4]
+    assert torch.equal(encode(codes_of("CN-")[None], **settings), found[None])
+
+
+def test_encode_by_hand():
+    codes, channels = codes_of("ACGT-")[None], np.array([[[1, 2, 3, 4, 0], [5, 6, 7, 8, 0]]], dtype=np.float16)
+    found = encode(codes, channels, position_channel=True)
+    assert found.dtype == torch.float32
+    assert found[0, :4].tolist() == one_hot(codes[0]).tolist()
+    assert found[0, 4:].tolist() == [[1, 2, 3, 4, 0], [5, 6, 7, 8, 0], [1, 0, -1, 0, 1]]
+    assert torch.equal(encode(codes, channels), found[:, :6])
+    assert torch.equal(encode(codes), found[:, :4])
+
+
+@pytest.mark.parametrize(("bases", "expected"), [(1, [-1]), (2, [1, 1]), (3, [1, -1, 1]), (4, [1, -1 / 3, -1 / 3, 1])])
+def test_position_by_hand(bases, expected):
+    found = encode(np.zeros((2, bases), dtype=np.uint8), position_channel=True)
+    assert found.shape == (2, 5, bases)
+    assert found[1, 4].tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("bases", [1, 7, 8])
+def test_encoding_the_other_strand_is_turning_the_encoding(bases):
+    rng = np.random.default_rng(bases)
+    codes, channels = rng.integers(0, 6, (9, bases)).astype(np.uint8), rng.normal(size=(9, 2, bases))
+    turned = np.where(codes < 4, 3 - codes, codes)[:, ::-1].copy(), channels[..., ::-1].copy()
+    for settings in ({}, {"unknown": "uniform"}, {"centred": True}, {"position_channel": True}):
+        assert torch.equal(encode(*turned, **settings), reverse_complement(encode(codes, channels, **settings)))
+
+
+@pytest.mark.parametrize(
     ("sequence", "other"), [("AACGT", "ACGTT"), ("GATTACA", "TGTAATC"), ("NAC", "GTN"), ("A", "T"), ("NNN", "NNN")]
 )
 def test_reverse_complement_by_hand(sequence, other):
     turned = reverse_complement(one_hot(codes_of(sequence)[None]))
     assert torch.equal(turned, one_hot(codes_of(other)[None]))
     assert torch.equal(reverse_complement(turned), one_hot(codes_of(sequence)[None]))
+
+
+def test_channels_of_the_other_strand_by_hand():
+    sequences = encode(codes_of("AAC")[None], np.array([[[1, 2, 3], [4, 5, 6]]]))
+    turned = reverse_complement(sequences)
+    assert torch.equal(turned[:, :4], one_hot(codes_of("GTT")[None]))
+    assert turned[0, 4:].tolist() == [[3, 2, 1], [6, 5, 4]]
+    assert torch.equal(reverse_complement(turned), sequences)
+
+
+@pytest.mark.parametrize("rows", [4, 5, 6])
+def test_stretches_are_turned_as_sequences_are(rows):
+    sequences = random_sequences(6, 11, channels=rows)
+    flat, turned = (x.transpose(1, 2).flatten(1) for x in (sequences, reverse_complement(sequences)))
+    assert torch.equal(turn(flat, rows), turned)
 
 
 def test_global_max_pool_by_hand():
@@ -74,12 +143,13 @@ def plain_best_match(sequences, weight):
     )
 
 
+@pytest.mark.parametrize("channels", [4, 5, 7])
 @pytest.mark.parametrize("filter_bp", [1, 8, 11])
 @pytest.mark.parametrize("blocks", [1, 3, 7])
-def test_best_match_is_that_of_a_convolution_of_both_strands(filter_bp, blocks):
+def test_best_match_is_that_of_a_convolution_of_both_strands(filter_bp, blocks, channels):
     """In value and in the gradient of the weight; seven filters at once, three at a time, one by one."""
-    sequences, draw = random_sequences(12, 40), torch.Generator().manual_seed(filter_bp)
-    free = torch.randn(7, 4, filter_bp, generator=draw)
+    sequences, draw = random_sequences(12, 40, channels=channels), torch.Generator().manual_seed(filter_bp)
+    free = torch.randn(7, channels, filter_bp, generator=draw)
     upstream = torch.randn(12, 7, generator=draw)
     most = {1: 1 << 22, 3: 3 * 12 * (41 - filter_bp), 7: 1}[blocks]
     found = []
@@ -120,9 +190,9 @@ def detectors_of(free, bias):
     return detectors
 
 
-def random_detectors(members=2, filters=6, filter_bp=9):
+def random_detectors(members=2, filters=6, filter_bp=9, channels=4):
     torch.manual_seed(0)
-    detectors = MotifDetectors(members, filters, filter_bp)
+    detectors = MotifDetectors(members, filters, filter_bp, channels)
     with torch.no_grad():
         detectors.free.add_(torch.rand(members, filters, 1, filter_bp))
     return detectors
@@ -145,6 +215,29 @@ def test_the_columns_of_each_filter_sum_to_zero():
     detectors = random_detectors()
     assert detectors.free.sum(dim=2).abs().min() > 0.01
     assert detectors.weight.sum(dim=2).abs().max() < 1e-4
+
+
+def test_weights_of_channels_are_free():
+    """Only the four bases of a column sum to zero, and the other rows are what they were set to."""
+    detectors = random_detectors(channels=6)
+    assert detectors.weight.shape == (2, 6, 6, 9)
+    assert 0.9 * 54**-0.5 < (MotifDetectors(3, 5, 9, 6).free.abs().max()) <= 54**-0.5
+    assert detectors.weight[..., :4, :].sum(dim=2).abs().max() < 1e-4
+    assert torch.equal(detectors.weight[..., 4:, :], detectors.free[..., 4:, :])
+
+
+def test_a_channel_counts_where_its_bases_match():
+    """A then C beside a channel: 12 for the bases, and 1 and 10 times what the channel holds there, on either strand."""
+    detectors = MotifDetectors(1, 1, 2, channels=5)
+    with torch.no_grad():
+        detectors.free[0, 0] = torch.tensor([*A_THEN_C, [1.0, 10.0]])
+        detectors.bias.fill_(0.5)
+    channel = np.array([[[-9.0, 0.0, 0.2, 0.3, 0.0, 0.0]]])
+    for attributed in (False, True):
+        sequences = encode(codes_of("GGACTT")[None], channel).requires_grad_(attributed)
+        assert detectors(sequences).item() == pytest.approx(0.5 + 12 + 0.2 + 3, abs=1e-5)
+        turned = encode(codes_of("AAGTCC")[None], channel[..., ::-1].copy()).requires_grad_(attributed)
+        assert detectors(turned).item() == pytest.approx(0.5 + 12 + 0.2 + 3, abs=1e-5)
 
 
 def test_column_means_of_the_free_weights_do_not_count():
@@ -226,23 +319,26 @@ def test_each_detector_has_its_own_place_in_the_output():
         assert torch.allclose(alone(sequences)[:, 0, 0], values[:, member, i], atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [4, 5, 6])
 @pytest.mark.parametrize("filter_bp", [9, 10])
 @pytest.mark.parametrize("attributed", [False, True])
-def test_both_strands_give_the_same_values(filter_bp, attributed):
-    detectors, sequences = random_detectors(filter_bp=filter_bp), random_sequences(20, 61)
+def test_both_strands_give_the_same_values(filter_bp, attributed, channels):
+    detectors = random_detectors(filter_bp=filter_bp, channels=channels)
+    sequences = random_sequences(20, 61, channels=channels)
     values, turned = (detectors(x.requires_grad_(attributed)) for x in (sequences, reverse_complement(sequences)))
     assert values[:-1].std(dim=0).min() > 0.05
     assert torch.allclose(values, turned, atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [4, 6])
 @pytest.mark.parametrize("filter_bp", [9, 10])
-def test_both_ways_to_the_best_match_agree(filter_bp):
+def test_both_ways_to_the_best_match_agree(filter_bp, channels):
     """With a gradient of the sequences, by a convolution and pooling; without one, by `best_match`."""
-    sequences = random_sequences(20, 61)
+    sequences = random_sequences(20, 61, channels=channels)
     upstream = torch.randn(20, 2, 6, generator=torch.Generator().manual_seed(1))
     found = []
     for attributed in (False, True):
-        detectors = random_detectors(filter_bp=filter_bp)
+        detectors = random_detectors(filter_bp=filter_bp, channels=channels)
         values = detectors(sequences.clone().requires_grad_(attributed))
         values.backward(upstream)
         found.append((values.detach(), detectors.free.grad, detectors.bias.grad))

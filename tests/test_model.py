@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from cisgrammar.dna import reverse_complement_codes
-from cisgrammar.layers import one_hot
+from cisgrammar.layers import encode, one_hot
 from cisgrammar.model import Network, choose_device, load_model, probability, save_model, score
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -80,6 +80,42 @@ def test_both_strands_score_alike_in_a_random_network(filter_bp, members):
     network, codes = random_network(filter_bp=filter_bp, tasks=2, members=members), random_codes(50, 61)
     codes[:10, :7] = 4
     assert np.abs(score(network, codes) - score(network, reverse_complement_codes(codes).copy())).max() <= 1e-5
+
+
+@pytest.mark.parametrize("encoding", [{}, {"unknown": "uniform"}, {"centred": True}, {"position_channel": True}])
+@pytest.mark.parametrize("bases", [61, 62])
+def test_both_strands_score_alike_with_channels(bases, encoding):
+    rows = 6 + encoding.get("position_channel", False)
+    network, codes = random_network(members=2, channels=rows), random_codes(50, bases)
+    codes[:10, :7], codes[10:20, -5:] = 4, 5
+    channels = np.random.default_rng(1).normal(size=(50, 2, bases))
+    turned = reverse_complement_codes(codes).copy(), channels[..., ::-1].copy()
+    found = score(network, codes, channels, encoding)
+    assert np.abs(found - score(network, *turned, encoding)).max() <= 1e-5
+    assert np.abs(found - score(network, codes, turned[1], encoding)).max() > 1e-3
+
+
+@pytest.mark.parametrize("attributed", [False, True])
+def test_ways_to_write_unknown_bases_score_alike(attributed):
+    """Centred filters see only differences between bases: zero, uniform and centred are one."""
+    network, codes = trained_network(), random_codes(40, 60)
+    codes[np.random.default_rng(2).random(codes.shape) < 0.2] = 4
+    codes[:10, 50:] = 5
+    found = [
+        network(encode(codes, **encoding).requires_grad_(attributed)).detach().numpy()
+        for encoding in ({}, {"unknown": "uniform"}, {"centred": True}, {"unknown": "uniform", "centred": True})
+    ]
+    assert found[0].std() > 0.1
+    for other in found[1:]:
+        assert other == pytest.approx(found[0], abs=1e-5)
+
+
+def test_batches_of_channels():
+    network, codes = random_network(channels=5), random_codes(7, 30)
+    channels = np.random.default_rng(1).normal(size=(7, 1, 30)).astype(np.float16)
+    whole = score(network, codes, channels)
+    assert score(network, codes, channels, batch_size=3) == pytest.approx(whole, abs=1e-6)
+    assert whole.std() > 1e-3
 
 
 def test_both_strands_score_alike_in_a_trained_network():

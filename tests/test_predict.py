@@ -96,9 +96,9 @@ def test_a_short_sequence_stands_in_the_middle(monkeypatch, network, length, pla
     """An odd number of missing bases leaves two middles, one for each strand; the better one counts."""
     windows = []
 
-    def watched(network, codes):
+    def watched(network, codes, *more):
         windows.append(codes)
-        return score(network, codes)
+        return score(network, codes, *more)
 
     monkeypatch.setattr("cisgrammar.predict.score", watched)
     codes = codes_of(sequences([length])[0])
@@ -131,7 +131,7 @@ def test_a_long_sequence_gets_its_best_window(network, length, starts):
 
 def test_each_sequence_has_its_own_best_window(monkeypatch):
     """Windows begin with their logit: 3 in the middle of one sequence, 2 at the end of the other, then a short one."""
-    monkeypatch.setattr("cisgrammar.predict.score", lambda network, codes: codes[:, :1].astype(np.float32))
+    monkeypatch.setattr("cisgrammar.predict.score", lambda network, codes, *_: codes[:, :1].astype(np.float32))
     codes = [np.zeros(n, dtype=np.uint8) for n in (2 * WINDOW_BP, WINDOW_BP + 1, 20)]
     codes[0][30], codes[1][1] = 3, 2
     found = score_sequences(None, codes, WINDOW_BP)
@@ -151,20 +151,16 @@ def test_unknown_bases_alone_get_a_score(network):
 
 
 @pytest.fixture
-def genome(tmp_path):
-    path = tmp_path / "genome.fa"
-    path.write_text(">chr1\n" + "ACGTN" * 20 + "\n>chr2\n" + "G" * 40 + "\n")
-    return path
-
-
-LENGTHS_BP = {"chr1": 100, "chr2": 40}
+def genome(write_genome):
+    return write_genome({"chr1": "ACGTN" * 20, "chr2": "g" * 40})
 
 
 def test_bed_without_names(tmp_path, genome, network):
     path = tmp_path / "in.bed"
     path.write_text("# regions\nchr1\t10\t35\nchr2\t0\t40\n")
     assert not is_fasta(path)
-    ids, codes = read_regions(path, genome, LENGTHS_BP)
+    ids, codes, channels = read_regions(path, genome)
+    assert [values.shape for values in channels] == [(0, 25), (0, 40)]
     assert ids == ["chr1:10-35", "chr2:0-40"]
     assert codes[0].tolist() == [0, 1, 2, 3, 4] * 5
     assert codes[1].tolist() == [2] * 40
@@ -174,7 +170,7 @@ def test_bed_without_names(tmp_path, genome, network):
 def test_bed_with_names(tmp_path, genome):
     path = tmp_path / "in.bed"
     path.write_text("chr1\t10\t35\tpromoter\nchr2\t0\t40\t.\n")
-    assert read_regions(path, genome, LENGTHS_BP)[0] == ["promoter", "chr2:0-40"]
+    assert read_regions(path, genome)[0] == ["promoter", "chr2:0-40"]
 
 
 @pytest.mark.parametrize("row", ["chr3\t0\t30", "chr2\t20\t41"])
@@ -183,18 +179,64 @@ def test_a_region_outside_the_genome_is_refused(tmp_path, genome, row):
     path.write_text(f"chr1\t0\t30\n{row}\n")
     place = "{}:{}-{}".format(*row.split())
     with pytest.raises(InputError, match=f"1 regions lie outside the genome, first {place}"):
-        read_regions(path, genome, LENGTHS_BP)
+        read_regions(path, genome)
 
 
 def test_a_short_region_is_named(tmp_path, genome):
     path = tmp_path / "in.bed"
     path.write_text("chr1\t0\t30\nchr1\t40\t59\n")
     with pytest.raises(InputError, match=r"in\.bed: chr1:40-59 has 19 bp, fewer than 20"):
-        read_regions(path, genome, LENGTHS_BP)
+        read_regions(path, genome)
 
 
 def test_an_empty_bed_is_refused(tmp_path, genome):
     path = tmp_path / "in.bed"
     path.write_text("# nothing\n")
     with pytest.raises(InputError, match="no sequence"):
-        read_regions(path, genome, LENGTHS_BP)
+        read_regions(path, genome)
+
+
+@pytest.fixture
+def track(tmp_path):
+    """5 over the first 50 bases of chr1, 1 over the next 20."""
+    path = tmp_path / "open.bedGraph"
+    path.write_text("chr1\t0\t50\t5\nchr1\t50\t70\t1\n")
+    return {"name": "open", "path": path, "mean": 1.0, "sd": 2.0}
+
+
+def test_bed_with_channels(tmp_path, genome, track):
+    """Scaled as in training: (5 - 1) / 2, (1 - 1) / 2, and (0 - 1) / 2 where the track has nothing."""
+    path = tmp_path / "in.bed"
+    path.write_text("chr1\t40\t80\nchr2\t0\t30\nchr1\t0\t20\n")
+    ids, codes, channels = read_regions(path, genome, [track, {**track, "mean": 0.0, "sd": 1.0}])
+    assert ids == ["chr1:40-80", "chr2:0-30", "chr1:0-20"]
+    assert codes[1].tolist() == [2] * 30 and codes[2].tolist() == [0, 1, 2, 3, 4] * 4
+    assert [values.dtype for values in channels] == [np.float16] * 3
+    assert channels[0].tolist() == [[2] * 10 + [0] * 20 + [-0.5] * 10, [5] * 10 + [1] * 20 + [0] * 10]
+    assert channels[1].tolist() == [[-0.5] * 30, [0] * 30]
+    assert channels[2].tolist() == [[2] * 20, [5] * 20]
+
+
+def test_fasta_has_no_channels(tmp_path):
+    path = tmp_path / "in.fa"
+    path.write_text(f">one\n{'A' * 20}\n")
+    with pytest.raises(InputError, match=r"in\.fa: the model also reads open, methylation .* give a BED file"):
+        read_fasta(path, ["open", "methylation"])
+
+
+@pytest.mark.parametrize("length", [20, 21, 59, 60, 61, 75, 300])
+def test_channels_are_cut_with_their_bases(length):
+    torch.manual_seed(0)
+    network = Network(filters=8, filter_bp=11, hidden=6, dropout=0, hidden_dropout=0, channels=6).eval()
+    with torch.no_grad():
+        network.head.weight.mul_(20)
+    rng, encoding = np.random.default_rng(length), {"position_channel": True}
+    codes = rng.integers(0, 4, (20, length)).astype(np.uint8)
+    channels = rng.normal(size=(20, 1, length)).astype(np.float16)
+    found = score_sequences(network, list(codes), WINDOW_BP, list(channels), encoding)
+    turned = score_sequences(network, list(3 - codes[:, ::-1]), WINDOW_BP, list(channels[..., ::-1]), encoding)
+    assert np.abs(found - turned).max() <= 1e-5
+    if length == WINDOW_BP:
+        assert found == pytest.approx(probability(score(network, codes, channels, encoding)[:, 0]))
+    other = score_sequences(network, list(codes), WINDOW_BP, list(channels[..., ::-1]), encoding)
+    assert np.abs(found - other).max() > 1e-3

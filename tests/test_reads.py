@@ -198,6 +198,18 @@ def test_reads_without_a_row(tmp_path, text):
     refused(put(tmp_path / "a.bed", text))
 
 
+@pytest.mark.parametrize("mate", ["chr1\t200\t250", "chr2\t200\t250", ".\t-1\t-1"])
+def test_bedpe_of_bedtools(tmp_path, mate):
+    """macs3 would take the first mate for the fragment."""
+    message = refused(put(tmp_path / "a.bedpe", f"# pairs\nchr1\t100\t150\t{mate}\tpair\t30\t+\t-\n"))
+    assert "both mates in a row; write chromosome, start and end of each fragment" in message
+
+
+@pytest.mark.parametrize("more", ["", "\tpair", "\t.\t0\t+", "\tchr1\t7\t-"])
+def test_fragments_with_more_columns(tmp_path, more):
+    assert describe(put(tmp_path / "a.bedpe", f"chr1\t100\t250{more}\n"))["format"] == "BEDPE"
+
+
 def test_checksum_of_reads(tmp_path):
     path = put(tmp_path / "a.bed", BED_READS)
     good = "md5:" + checksum(path, "md5")

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from cisgrammar import report
 from cisgrammar.log import InputError
+from cisgrammar.reads_page import describe_reads
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 TEMPLATE = Path(__file__).parents[1] / "workflow" / "report" / "report.html.jinja"
@@ -100,6 +101,7 @@ def put_experiment(
     smds=None,
     aurocs=(0.51, 0.52, 0.53),
     reads=(),
+    drawn=1003,
     seed=1,
 ):
     """Write the files of one experiment; return its rows of summary.tsv.
@@ -108,10 +110,20 @@ def put_experiment(
     reads: rows of quality.tsv; without rows there is no such file, as for ready peaks
     """
     place, rng = Path(cell_type) / tf, np.random.default_rng(seed)
-    steps = {"peaks read": 950, "one per place": 812, "train": 612, "validation": 100, "test": 100}
+    steps = {"peaks read": 950, "best summit within 100 bp": 812, "train": 612, "validation": 100, "test": 100}
     put([{"step": step, "n": n} for step, n in steps.items()], results / "peaks" / place / "counts.tsv")
     if reads:
         put(reads, results / "peaks" / place / "quality.tsv")
+        curves = [
+            {
+                **{name: row[name] for name in ("role", "replicate", "format")},
+                "shift": shift,
+                "smoothed": 1 / (50 + shift),
+            }
+            for row in reads
+            for shift in range(300)
+        ]
+        put(curves, results / "peaks" / place / "correlation.tsv")
     balance = {
         "n_peaks": 100,
         "n_candidates": 5000,
@@ -126,12 +138,16 @@ def put_experiment(
         "ks_after": 0.05,
     }
     rows = [
-        dict(split=split, covariate=covariate, **balance, smd_after=smd)
+        dict(split=split, covariate=covariate, **balance, smd_after=smd, negatives="matched")
         for split in SPLITS
         for covariate, smd in (smds or {"gc": 0.02}).items()
     ]
     put(rows, results / "negatives" / place / "balance.tsv")
-    put({"split": SPLITS, "auroc": aurocs}, results / "negatives" / place / "separability.tsv")
+    put({"split": SPLITS, "auroc": aurocs, "negatives": "matched"}, results / "negatives" / place / "separability.tsv")
+    put(
+        {"split": SPLITS, "wanted": 1003, "drawn": drawn, "negatives": "matched"},
+        results / "negatives" / place / "draws.tsv",
+    )
     put_model(results / "training" / place, ["train"])
     models = {"cnn": 3, "transfer": 2.5, "pwm": 1.5, "gc": 0.2}
     if transfer:
@@ -145,6 +161,7 @@ def put_experiment(
         "start": np.arange(len(label)),
         "end": np.arange(len(label)) + 120,
         "label": label,
+        "negatives": np.where(label == 1, "", "matched"),
     }
     put({**windows, **scores}, results / "evaluation" / place / "predictions.tsv")
     columns = ["motif", "n_sites", "jaspar_id", "jaspar_name", "p", "q", "offset", "strand"]
@@ -179,15 +196,22 @@ def put_experiment(
     return rows
 
 
-def render(tmp_path, rows, name="report.html"):
-    """Write summary.tsv and splits.tsv, then the report of all experiments in `rows`; return its text."""
+def render(tmp_path, rows, name="report.html", measured=None):
+    """Write summary.tsv and splits.tsv, then the report of all experiments in `rows`; return its text.
+
+    measured: as for `write_report`; default, the experiments with a quality.tsv
+    """
     results = tmp_path / "results"
     put(rows, results / "summary.tsv")
     chromosomes = {"chr1": "train", "chr2": "validation", "chr3": "test", "chrM": "ignored"}
     splits = [{"chrom": chrom, "length_bp": 1_500_000, "split": split} for chrom, split in chromosomes.items()]
     put(splits, tmp_path / "splits.tsv")
     experiments = list(dict.fromkeys((row["cell_type"], row["tf"]) for row in rows))
-    report.write_report(experiments, results, tmp_path / name, PROVENANCE, TEMPLATE, tmp_path / "splits.tsv")
+    if measured is None:
+        measured = {
+            "quality": [key for key in experiments if (results / "peaks" / key[0] / key[1] / "quality.tsv").exists()]
+        }
+    report.write_report(experiments, results, tmp_path / name, PROVENANCE, TEMPLATE, tmp_path / "splits.tsv", measured)
     return (tmp_path / name).read_text()
 
 
@@ -245,7 +269,7 @@ def test_page_is_whole_and_asks_for_nothing(two):
 
 def test_images_are_svg_without_date_or_outside_address(two):
     images = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', two[1])
-    assert len(images) == 1 + 2 * 6
+    assert len(images) == 1 + 2 * 6 + 1
     for image in images:
         svg = base64.b64decode(image).decode()
         assert "<dc:date>" not in svg
@@ -311,7 +335,8 @@ def test_flags(tmp_path):
     pwm |= {key: cnn[key] for key in cnn if key.startswith("au")}
     folder = tmp_path / "results"
     put(rows, folder / "summary.tsv")
-    entry = report.summarise("K562", "CTCF", folder, report.read_table(folder / "summary.tsv"))
+    reads = describe_reads(folder / "peaks/K562/CTCF", {"quality"})
+    entry = report.summarise("K562", "CTCF", folder, report.read_table(folder / "summary.tsv"), reads)
     assert entry["flags"] == [
         "CNN not better than PWM",
         "fewer than 30 test peaks",
@@ -332,7 +357,8 @@ def test_flags(tmp_path):
 def flags_of(folder, tf, **given):
     """Flags of an experiment that is sound but for what is given."""
     rows = put_experiment(folder, "K562", tf, **given)
-    return report.summarise("K562", tf, folder, pd.DataFrame(rows))["flags"]
+    reads = describe_reads(folder / "peaks" / "K562" / tf, {"quality"} if "reads" in given else set())
+    return report.summarise("K562", tf, folder, pd.DataFrame(rows), reads)["flags"]
 
 
 def test_flag_of_covariates_names_the_splits_and_takes_what_is_unknown_for_unbalanced(tmp_path):
@@ -372,6 +398,45 @@ def test_quality_of_reads_stands_with_the_experiments_that_have_reads(two):
     assert f"reads: {remark}" not in whole
 
 
+def test_quality_of_earlier_reads_is_not_shown_with_ready_peaks(tmp_path):
+    """The table still lies there when ready peaks have taken the place of the reads."""
+    rows = put_experiment(tmp_path / "results", "K562", "CTCF", reads=[READS | {"flags": "RSC 0.5 < 0.8: weak"}])
+    assert "RSC 0.5" in render(tmp_path, rows)
+    text = render(tmp_path, rows, measured={"quality": [("K562", "MAX")], "agreement": []})
+    assert "RSC 0.5" not in text and "Quality of the reads" not in text
+
+
+def test_replicates(tmp_path):
+    rows = put_experiment(tmp_path / "results", "K562", "CTCF")
+    folder = tmp_path / "results/peaks/K562/CTCF"
+    pair = {
+        "a": "1",
+        "b": "<i>2</i>",
+        "n_a": 1234,
+        "n_b": 1100,
+        "n_shared": 3,
+        "correlation": 0.4567,
+        "threshold": 0.05,
+    }
+    put([pair | {"n_passing": 2, "gain": 20.0}], folder / "agreement.tsv")
+    scores = {"score_1": [3.0, 2.0, 1.0], "score_<i>2</i>": [5.0, 4.0, 1.0], "idr": [0.01, 0.02, 0.9]}
+    put({"chrom": "1", "start": 1, "end": 2, **scores}, folder / "replicates.tsv")
+    put(
+        {"chrom": "1", "start": 1, "end": 2, "replicate_1": [1, 1, 1], "replicate_2": [1, 0, 1]}, folder / "support.tsv"
+    )
+    experiments = [("K562", "CTCF")]
+    page = Page(render(tmp_path, rows, measured={"agreement": experiments, "support": experiments}))
+    assert "1 and <i>2</i> 1,234 1,100 3 0.46 2" in page.text
+    hold = (
+        "2 hold a peak in 2 of 2 replicates, 1 holds a peak in 1 of 2 replicates, 0 hold a peak in 0 of 2 replicates."
+    )
+    assert f"Of the 3 windows, {hold}" in page.text
+    assert not page.silent and not page.open
+    assert page.text.count("Replicates 1 and <i>2</i>: scores of the peaks that both have") == 1
+    alone = Page(render(tmp_path, rows, measured={"support": experiments})).text
+    assert hold in alone and "IDR" not in alone
+
+
 def test_balance_of_every_covariate_and_separability_stand_as_given(two):
     text = Page(two[1]).text
     assert "training GC 100 5,000 1,003 0.500 0.400 0.490 0.800 0.020 0.400 0.050" in text
@@ -379,18 +444,27 @@ def test_balance_of_every_covariate_and_separability_stand_as_given(two):
     assert text.count("0.510 (training), 0.520 (validation), 0.530 (test).") == 2
 
 
+def test_fewer_negatives_than_asked_for_are_flagged(tmp_path):
+    rows = put_experiment(tmp_path / "results", "K562", "CTCF", drawn=(1003, 1003, 877))
+    text = Page(render(tmp_path, rows)).text
+    assert "877 of 1003 negatives in test" in text
+    assert "negatives in training" not in text
+
+
+def test_other_sets_of_negatives_have_a_table_of_their_own(tmp_path):
+    rows = put_experiment(tmp_path / "results", "K562", "CTCF")
+    assert "against other negatives" not in Page(render(tmp_path, rows)).text
+    others = [{**row, "negatives": "motif", "auprc": 0.4321, "n_neg": 77} for row in rows]
+    text = Page(render(tmp_path, [*rows, *others])).text
+    assert "sites of the JASPAR matrices without a peak 77" in text
+    assert text.count("0.432") == len(rows)
+
+
 def test_auroc_that_is_not_known(tmp_path):
     rows = put_experiment(tmp_path / "results", "K562", "CTCF", aurocs=(0.612, 0.5, np.nan))
     text = Page(render(tmp_path, rows)).text
     assert "0.612 (training), 0.500 (validation), n/a (test)" in text
     assert "covariates tell negatives from peaks in training" in text
-
-
-def test_negatives_that_were_not_matched_in_gc_have_no_figure_of_it(tmp_path):
-    rows = put_experiment(tmp_path / "results", "K562", "CTCF", smds={"cpg": 0.01})
-    page = Page(render(tmp_path, rows))
-    assert "Mean GC content" not in page.text and not page.open
-    assert "training CpG 100 5,000" in page.text
 
 
 def test_many_experiments_get_several_dot_plots(tmp_path, monkeypatch):

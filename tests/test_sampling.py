@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from cisgrammar.balance import balance, separability
 from cisgrammar.log import InputError
-from cisgrammar.sampling import balance, draw, draw_matched, inclusion, separability
+from cisgrammar.sampling import draw, draw_matched, inclusion
 from cisgrammar.splits import SPLITS
 
 COVARIATES = ["gc", "cpg", "constant"]
@@ -37,7 +38,7 @@ def test_covariates_are_balanced_and_a_classifier_cannot_tell(seed):
     assert (counts["wanted"] == counts["drawn"]).all()
 
 
-@pytest.mark.parametrize("ratio", [1, 2.5, 20])
+@pytest.mark.parametrize("ratio", [1, 2.5, 8])
 def test_exact_numbers_without_repeats_in_each_split(ratio):
     peaks, candidates = design(4)
     negatives, counts = draw_matched(peaks, candidates, COVARIATES, ratio, np.random.default_rng(0))
@@ -45,6 +46,13 @@ def test_exact_numbers_without_repeats_in_each_split(ratio):
     assert negatives.index.isin(candidates.index).all()
     expected = [round(ratio * (peaks["name"] == split).sum()) for split in SPLITS]
     assert [(negatives["name"] == split).sum() for split in SPLITS] == expected == counts["drawn"].tolist()
+
+
+def test_a_hundred_negatives_per_peak():
+    peaks, candidates = design(4, n_peaks=60, shift=0.3)
+    negatives, counts = draw_matched(peaks, candidates, COVARIATES, 100, np.random.default_rng(0))
+    assert (counts["drawn"] == counts["wanted"]).all() and counts["drawn"].sum() == 6000 == len(negatives)
+    assert (balance(peaks, candidates, negatives, COVARIATES)["smd_after"].abs() <= 0.05).all()
 
 
 def test_seeds():
@@ -74,14 +82,13 @@ def test_a_shortfall_is_an_error_with_the_numbers_or_a_warning(caplog):
     assert counts.set_index("split").loc["test"].tolist() == [10 * n_test, 0]
 
 
-def test_peaks_outside_the_candidates_end_in_a_result_that_tells():
-    """Where no candidate is like the peaks, the draw ends, and the balance says how far off it is."""
+def test_a_covariate_that_the_candidates_do_not_cover_is_a_shortfall_with_its_bin():
+    """All GC of the peaks lies far above that of the candidates, so not one of the wanted rows is there."""
     peaks, candidates = design(8, n_peaks=200, n_candidates=4000, shift=8)
-    negatives, _ = draw_matched(peaks, candidates, COVARIATES, 2, np.random.default_rng(0))
-    found = balance(peaks, candidates, negatives, COVARIATES).query("covariate == 'gc'")
-    assert (found["smd_after"].abs() > 0.5).all()
-    assert (found["mean_candidates"] < found["mean_negatives"]).all()
-    assert (found["mean_negatives"] < found["mean_peaks"]).all()
+    with pytest.raises(
+        InputError, match=r"train: 0 of \d+ \(2\d+ candidates, with gc 0\.\d+ to 0\.\d+ 0 for \d+ wanted\)"
+    ):
+        draw_matched(peaks, candidates, COVARIATES, 2, np.random.default_rng(0))
 
 
 def test_separability_of_few_peaks_is_not_known():

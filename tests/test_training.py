@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from cisgrammar.extraction import write_sequences
 from cisgrammar.layers import one_hot
 from cisgrammar.log import InputError
 from cisgrammar.model import Network, probability, score
-from cisgrammar.sequences import write_sequences
 from cisgrammar.training import (
     clip_members,
+    count_channels,
     describe,
     draw_epoch,
     draw_windows,
@@ -102,15 +103,42 @@ def test_draw_epoch_draws_anew_and_in_random_order():
 def test_draw_windows_shifts_within_the_flanks():
     data = {"codes": np.array([[0, 1, 2, 3], [3, 3, 3, 3]], dtype=np.uint8), "window_bp": 2, "flank_bp": 1}
     rows = np.repeat([0, 1], [60, 1])
-    drawn = draw_windows(data, rows, np.random.default_rng(0))
-    assert drawn.shape == (61, 2)
+    drawn, channels = draw_windows(data, rows, np.random.default_rng(0))
+    assert drawn.shape == (61, 2) and channels is None
     assert {tuple(window) for window in drawn[:60].tolist()} == {(0, 1), (1, 2), (2, 3)}
     assert drawn[60].tolist() == [3, 3]
 
 
 def test_draw_windows_without_flanks():
     data = {"codes": np.array([[0, 1, 2]], dtype=np.uint8), "window_bp": 3, "flank_bp": 0}
-    assert draw_windows(data, np.array([0, 0]), np.random.default_rng(0)).tolist() == [[0, 1, 2], [0, 1, 2]]
+    assert draw_windows(data, np.array([0, 0]), np.random.default_rng(0))[0].tolist() == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_draw_windows_shifts_channels_along():
+    """Two channels that hold the position and its negative: they stay with their bases."""
+    codes = np.array([[0, 1, 2, 3, 0, 1]], dtype=np.uint8)
+    positions = np.arange(6, dtype=np.float16)
+    data = {"codes": codes, "channels": np.stack([positions, -positions])[None], "window_bp": 2, "flank_bp": 2}
+    drawn, channels = draw_windows(data, np.zeros(100, dtype=int), np.random.default_rng(0))
+    assert channels.shape == (100, 2, 2)
+    assert set(channels[:, 0, 0].tolist()) == {0, 1, 2, 3, 4}
+    assert (channels[:, 0].astype(int) % 4 == drawn).all() and (channels[:, 1] == -channels[:, 0]).all()
+
+
+def test_draw_windows_keeps_the_padding_in_place():
+    """A window of 2 in rows of 4 with flanks of 1: the bases under it move, and those beside it are padding."""
+    data = {
+        "codes": np.array([[5, 0, 1, 2, 3, 5]], dtype=np.uint8),
+        "channels": np.array([[[0, 1, 2, 3, 4, 0]]], dtype=np.float16),
+        "length": np.array([2]),
+        "window_bp": 4,
+        "flank_bp": 1,
+    }
+    before = data["codes"].copy()
+    drawn, channels = draw_windows(data, np.zeros(50, dtype=int), np.random.default_rng(0))
+    assert {tuple(window) for window in drawn.tolist()} == {(5, 0, 1, 5), (5, 1, 2, 5), (5, 2, 3, 5)}
+    assert {tuple(values) for values in channels[:, 0].tolist()} == {(0, 1, 2, 0), (0, 2, 3, 0), (0, 3, 4, 0)}
+    assert (data["codes"] == before).all()
 
 
 def test_log_prior_shift_by_hand():
@@ -416,6 +444,28 @@ def test_outputs_learn_their_own_task():
     assert np.corrcoef(logits.T)[0, 1] < -0.5
 
 
+def test_a_channel_that_tells_is_used():
+    """Random bases, and a channel that is 2 higher over a stretch of the bound windows: the bases alone are no help."""
+
+    def noisy(n, rng, flank_bp):
+        data = planted(0, n, rng, flank_bp)
+        data["label"] = np.repeat([1, 0], n // 2).astype(np.uint8)
+        channel = rng.normal(size=(n, 1, data["codes"].shape[1])).astype(np.float16)
+        channel[: n // 2, :, 20:40] += 2
+        return {**data, "channels": channel}
+
+    rng = np.random.default_rng(5)
+    train, validation = noisy(300, rng, FLANK_BP), noisy(200, rng, 0)
+    found = []
+    for channels in (4, 5):
+        fabric, network = set_up("cpu", 1, 1), Network(**SHAPE, channels=channels)
+        data = [{**part, "channels": part["channels"] if channels == 5 else None} for part in (train, validation)]
+        settings = {**SETTINGS, "epochs": 3}
+        found.append(fit(network, *data, settings, fabric, np.random.default_rng(1), "train")["validation_auprc"].max())
+    assert found[0] < 0.65
+    assert found[1] > 0.95
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_missing_gpu_stops_training():
     with pytest.raises(InputError, match="device: cuda is set"):
@@ -445,19 +495,26 @@ def test_describe():
     assert found["chromosomes"] == {"train": ["chr1", "chr2"], "validation": ["chr3"], "test": []}
     assert (found["network"], found["window_bp"], found["tf"]) == (SHAPE, 60, "CTCF")
     assert found["receptive_field_bp"] == 11
+    assert (found["channels"], found["encoding"]) == ([], {})
+    channels, encoding = [{"name": "open", "mean": 1.0, "sd": 2.0}], {"unknown": "uniform"}
+    found = describe(SHAPE, {"window_bp": 60, "normalisation": channels, "encoding": encoding}, splits)
+    assert (found["channels"], found["encoding"]) == (channels, encoding)
 
 
-def write_example(path, genome, starts, width_bp):
+@pytest.fixture
+def genome(write_genome):
+    return write_genome({"chr1": "ACGTACGGTT" * 10})
+
+
+def write_example(path, genome, starts, width_bp, **more):
     """Windows of one chromosome, of which the first is bound."""
     table = pd.DataFrame({"chrom": "chr1", "start": starts, "name": "train"})
     table["end"] = table["start"] + width_bp
-    write_sequences(table[:1], table[1:], genome, 2, path)
+    write_sequences(table[:1], table[1:], genome, 2, path, **more)
     return path
 
 
-def test_tasks_are_joined_in_order(tmp_path):
-    genome = tmp_path / "genome.fa"
-    genome.write_text(">chr1\n" + "ACGTACGGTT" * 10 + "\n")
+def test_tasks_are_joined_in_order(tmp_path, genome):
     one = write_example(tmp_path / "one.h5", genome, [10, 30, 50], 10)
     two = write_example(tmp_path / "two.h5", genome, [0, 40], 10)
     joined = join_tasks([one, two], "train", flank=True)
@@ -470,17 +527,40 @@ def test_tasks_are_joined_in_order(tmp_path):
     assert read_task(two, "train", task=3)["task"].tolist() == [3, 3]
 
 
-def test_tasks_of_different_width_are_refused(tmp_path):
-    genome = tmp_path / "genome.fa"
-    genome.write_text(">chr1\n" + "ACGTACGGTT" * 10 + "\n")
+def test_tasks_of_different_width_are_refused(tmp_path, genome):
     paths = [write_example(tmp_path / f"{width}.h5", genome, [10, 50], width) for width in (10, 12)]
     with pytest.raises(InputError, match=r"windows differ in width among .*10\.h5, .*12\.h5"):
         join_tasks(paths, "train")
 
 
-def test_a_split_without_windows_is_refused(tmp_path):
-    genome = tmp_path / "genome.fa"
-    genome.write_text(">chr1\n" + "ACGTACGGTT" * 10 + "\n")
+def write_track(path, rows):
+    path.write_text("".join(f"chr1\t{start}\t{end}\t{value}\n" for start, end, value in rows))
+    return path
+
+
+def test_channels_of_tasks_are_joined(tmp_path, genome):
+    """Each experiment keeps its own normalisation; names and encoding must agree."""
+    tracks = [write_track(tmp_path / f"{n}.bedGraph", [(0, 20, n), (20, 50, 5)]) for n in (1, 2)]
+    paths = [
+        write_example(tmp_path / f"{n}.h5", genome, [10, 30], 10, channels=[("open", track)], position_channel=True)
+        for n, track in zip("ab", tracks, strict=True)
+    ]
+    joined, one = join_tasks(paths, "train"), read_task(paths[1], "train")
+    assert joined["channels"].shape == (4, 1, 10)
+    np.testing.assert_array_equal(joined["channels"][2:], one["channels"])
+    (channel,) = joined["normalisation"]
+    assert channel["name"] == "open"
+    # of the 28 bases of both windows with their flanks, 12 lie before base 20
+    assert channel["mean"] == pytest.approx([(12 * 1 + 16 * 5) / 28, (12 * 2 + 16 * 5) / 28])
+    assert (one["normalisation"][0]["mean"], one["normalisation"][0]["sd"]) == (channel["mean"][1], channel["sd"][1])
+    assert joined["encoding"] == {"unknown": "zero", "centred": False, "position_channel": True}
+    assert count_channels(joined) == count_channels(one) == 6
+    assert count_channels(read_task(write_example(tmp_path / "c.h5", genome, [10, 30], 10), "train")) == 4
+    with pytest.raises(InputError, match=r"channels differ among .*a\.h5, .*c\.h5"):
+        join_tasks([paths[0], tmp_path / "c.h5"], "train")
+
+
+def test_a_split_without_windows_is_refused(tmp_path, genome):
     path = write_example(tmp_path / "one.h5", genome, [10, 50], 10)
     with pytest.raises(InputError, match=r"one\.h5: no window of the validation chromosomes"):
         read_task(path, "validation")

@@ -117,11 +117,13 @@ GENOME = "resources/simulation/genome.fa" if SIMULATED else local_copy(config["r
 BLACKLIST = (
     local_copy(config["references"]["blacklist"] or "", "exclude.bed") if config["references"]["blacklist"] else ""
 )
+READ_BP = config["references"]["mappability"] if isinstance(config["references"]["mappability"], int) else None
 SIGNALS = {
-    name: local_path(path)
-    for name, path in {"mappability": config["references"]["mappability"], **config["references"]["signals"]}.items()
-    if path
+    name: "resources/genome/mappability.npy" if track == READ_BP else local_path(track)
+    for name, track in {"mappability": config["references"]["mappability"], **config["references"]["signals"]}.items()
+    if track
 }
+NEGATIVES = sorted({*config["negatives"]["training"], *config["negatives"]["evaluation"]})
 TRANSFER = config["transfer"]["enabled"] and len(EXPERIMENTS) > 1
 
 
@@ -151,17 +153,19 @@ def sources(wildcards):
 
 
 def experiment_files(wildcards):
-    """Files of one experiment as they lie on disk, downloads included, in the order of `experiment_rows`."""
-    files = []
-    for row in experiment_rows(wildcards):
-        if "://" in row["location"]:
-            end = row["location"].split("?")[0].rsplit("/", 1)[-1]
-            files.append(
-                f"resources/downloads/{wildcards.cell_type}/{wildcards.tf}/{row['replicate']}.{row['role']}.{end}"
-            )
-        else:
-            files.append(row["location"])
-    return files
+    """Files of one experiment as they lie on disk, downloads included, in the order of `experiment_rows`.
+
+    A control that replicates share is one file, with the name of the first of them.
+    """
+    files = {}
+    rows = experiment_rows(wildcards)
+    for row in rows:
+        path = row["location"]
+        if "://" in path:
+            end = path.split("?")[0].rsplit("/", 1)[-1]
+            path = f"resources/downloads/{wildcards.cell_type}/{wildcards.tf}/{row['replicate']}.{row['role']}.{end}"
+        files.setdefault(row["location"], path)
+    return [files[row["location"]] for row in rows]
 
 
 def experiment_rows(wildcards):
@@ -208,10 +212,71 @@ def with_reads():
     return [key for key, rows in EXPERIMENTS.items() if (rows["treatment"] != "").all()]
 
 
+def compared():
+    """The experiments of which each replicate is called alone, too."""
+    wanted = config["peaks"]["compare_replicates"] or config["peaks"]["consensus"] != "pooled"
+    return [key for key in with_reads() if wanted and len(EXPERIMENTS[key]) > 1]
+
+
+def supported():
+    """The experiments with peaks of several replicates, called or ready."""
+    ready = [key for key, rows in EXPERIMENTS.items() if key not in with_reads() and len(rows) > 1]
+    return compared() + ready
+
+
+def replicates(wildcards):
+    """Names of the replicates of an experiment."""
+    return list(experiment(wildcards)["replicate"])
+
+
+def cell_type_file(setting, path, wildcards):
+    """The file of a setting for the cell type of an experiment: `{cell_type}` in its path is filled in."""
+    path = local_path(path.replace("{cell_type}", wildcards.cell_type))
+    if not path.startswith("resources/simulation/") and not os.path.isfile(path):
+        raise WorkflowError(
+            f"{setting}: file {path} for {wildcards.cell_type} is missing; correct the path (it starts from "
+            f"{workflow.basedir}) or leave it out"
+        )
+    return path
+
+
+def channel_files(wildcards):
+    """Files of `sequences.channels` for the cell type of an experiment, in their order."""
+    channels = config["sequences"]["channels"].items()
+    return [cell_type_file(f"sequences.channels: {name}", path, wildcards) for name, path in channels]
+
+
+def accessible_regions(wildcards):
+    """The BED file of open regions in the cell type of an experiment, where negatives are drawn from it."""
+    if "accessible" not in NEGATIVES:
+        return []
+    if not config["negatives"]["accessible"]:
+        raise WorkflowError(
+            "negatives.accessible: give a BED file of open regions, or take `accessible` out of the sets"
+        )
+    return [cell_type_file("negatives.accessible", config["negatives"]["accessible"], wildcards)]
+
+
+def other_peaks(wildcards):
+    """Peaks of other TFs in the cell type of an experiment, and of its TF in other cell types, where they are a set."""
+    if "other_peaks" not in NEGATIVES:
+        return []
+    cell_type, tf = wildcards.cell_type, wildcards.tf
+    others = [key for key in EXPERIMENTS if key != (cell_type, tf) and (key[0] == cell_type or key[1] == tf)]
+    if not others:
+        raise WorkflowError(
+            f"negatives: {tf} in {cell_type} has no other experiment of its cell type or TF to take `other_peaks` from; "
+            "take the set out of negatives.training and negatives.evaluation"
+        )
+    return for_each("results/peaks/{cell_type}/{tf}/peaks.bed", others)
+
+
 def replicate_peaks(wildcards):
-    """Peaks of each replicate of an experiment, called from its reads alone."""
+    """Peaks of each replicate of an experiment: its ready peak files, or those called from its reads alone."""
+    if (experiment(wildcards)["peaks"] != "").all():
+        return experiment_files(wildcards)
     folder = f"results/peaks/{wildcards.cell_type}/{wildcards.tf}/replicates"
-    return [f"{folder}/{replicate}.narrowPeak" for replicate in experiment(wildcards)["replicate"]]
+    return [f"{folder}/{replicate}.narrowPeak" for replicate in replicates(wildcards)]
 
 
 def called_peaks(wildcards):

@@ -1,6 +1,6 @@
 rule find_motifs:
     input:
-        code=library("log", "files", "layers", "meme", "motifs"),
+        code=library("log", "files", "dna", "layers", "meme", "motifs"),
         contributions="results/interpretation/{cell_type}/{tf}/contributions.h5",
         known="resources/jaspar/motifs.meme",
     output:

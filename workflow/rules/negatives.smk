@@ -1,16 +1,35 @@
 rule match_negatives:
     input:
-        code=library("log", "files", "intervals", "splits", "covariates", "sampling", "negatives"),
+        code=library(
+            "log",
+            "files",
+            "intervals",
+            "splits",
+            "dna",
+            "meme",
+            "covariates",
+            "sequences",
+            "extraction",
+            "density",
+            "balance",
+            "sampling",
+            "negatives",
+            "sets",
+        ),
         peaks="results/peaks/{cell_type}/{tf}/peaks.bed",
         regions="results/peaks/{cell_type}/{tf}/regions.bed",
         store="resources/genome/store",
         annotation=[local_path(config["references"]["annotation"])] if config["references"]["annotation"] else [],
         splits="resources/genome/splits.tsv",
         blacklist="resources/genome/blacklist.bed",
+        accessible=accessible_regions,
+        motifs=["resources/jaspar/motifs.meme"] if "motif" in NEGATIVES else [],
+        others=other_peaks,
     output:
         negatives="results/negatives/{cell_type}/{tf}/negatives.bed",
         balance="results/negatives/{cell_type}/{tf}/balance.tsv",
         separability="results/negatives/{cell_type}/{tf}/separability.tsv",
+        draws="results/negatives/{cell_type}/{tf}/draws.tsv",
     log:
         "logs/match_negatives/{cell_type}/{tf}.log",
     benchmark:
@@ -23,6 +42,7 @@ rule match_negatives:
     params:
         negatives=config["negatives"],
         unknown_share=config["peaks"]["unknown_share"],
+        flank_bp=config["sequences"]["flank_bp"],
         seed=config["seed"],
     script:
         "../scripts/match_negatives.py"

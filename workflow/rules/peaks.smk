@@ -97,26 +97,49 @@ rule compare_replicates:
         pooled="results/peaks/{cell_type}/{tf}/called.narrowPeak",
         replicates=replicate_peaks,
     output:
-        "results/peaks/{cell_type}/{tf}/reproducible.narrowPeak",
+        peaks="results/peaks/{cell_type}/{tf}/replicates.tsv",
+        pairs="results/peaks/{cell_type}/{tf}/agreement.tsv",
     log:
         "logs/compare_replicates/{cell_type}/{tf}.log",
     conda:
         "../../envs/sequences.yaml"
     resources:
         mem_mb=2000,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        consensus=config["peaks"]["consensus"],
-        at_least=config["peaks"]["at_least"],
+        names=replicates,
         idr=config["peaks"]["idr"],
         seed=config["seed"],
     script:
         "../scripts/compare_replicates.py"
 
 
+rule keep_reproducible:
+    input:
+        code=library("log", "files", "idr", "consensus"),
+        pooled="results/peaks/{cell_type}/{tf}/called.narrowPeak",
+        peaks="results/peaks/{cell_type}/{tf}/replicates.tsv",
+        pairs="results/peaks/{cell_type}/{tf}/agreement.tsv",
+    output:
+        "results/peaks/{cell_type}/{tf}/reproducible.narrowPeak",
+    log:
+        "logs/keep_reproducible/{cell_type}/{tf}.log",
+    conda:
+        "../../envs/sequences.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        consensus=config["peaks"]["consensus"],
+        at_least=config["peaks"]["at_least"],
+        idr=config["peaks"]["idr"],
+    script:
+        "../scripts/keep_reproducible.py"
+
+
 rule assess_reads:
     input:
-        code=library("log", "files", "intervals", "splits", "quality"),
+        code=library("log", "files", "intervals", "splits", "ends", "quality"),
         files=experiment_files,
         checked="results/peaks/{cell_type}/{tf}/inputs.json",
         regions="results/peaks/{cell_type}/{tf}/called.narrowPeak",
@@ -158,6 +181,7 @@ rule center_peaks:
         runtime=20,
     params:
         window_bp=config["peaks"]["window_bp"],
+        merge_bp=config["peaks"]["merge_bp"],
         minimum=config["peaks"]["minimum"],
         maximum=config["peaks"]["maximum"],
         unknown_share=config["peaks"]["unknown_share"],
@@ -165,7 +189,30 @@ rule center_peaks:
         "../scripts/center_peaks.py"
 
 
+# Which replicates have a peak in each window: what a training needs that treats them as batches.
+rule find_support:
+    input:
+        code=library("log", "files", "intervals", "peaks", "idr", "consensus"),
+        peaks="results/peaks/{cell_type}/{tf}/peaks.bed",
+        replicates=replicate_peaks,
+    output:
+        "results/peaks/{cell_type}/{tf}/support.tsv",
+    log:
+        "logs/find_support/{cell_type}/{tf}.log",
+    conda:
+        "../../envs/sequences.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        names=replicates,
+    script:
+        "../scripts/find_support.py"
+
+
 rule peaks:
     input:
         for_each("results/peaks/{cell_type}/{tf}/peaks.bed"),
         for_each("results/peaks/{cell_type}/{tf}/quality.tsv", with_reads()),
+        for_each("results/peaks/{cell_type}/{tf}/agreement.tsv", compared()),
+        for_each("results/peaks/{cell_type}/{tf}/support.tsv", supported()),

@@ -1,9 +1,21 @@
 rule score_sequences:
     input:
-        code=library("log", "files", "intervals", "dna", "splits", "sequences", "layers", "model", "predict"),
+        code=library(
+            "log",
+            "files",
+            "intervals",
+            "dna",
+            "splits",
+            "covariates",
+            "sequences",
+            "extraction",
+            "layers",
+            "model",
+            "predict",
+        ),
         sequences=sequences_to_score,
-        genome="resources/genome/genome.fa",
-        splits="resources/genome/splits.tsv",
+        store="resources/genome/store",
+        channels=channel_files,
         weights="results/training/{cell_type}/{tf}/model.safetensors",
         description="results/training/{cell_type}/{tf}/model.json",
     output:

@@ -67,12 +67,41 @@ rule prepare_genome:
         mem_mb=2000,
         runtime=60,
     params:
-        references={k: v for k, v in config["references"].items() if k != "jaspar"},
+        references={
+            k: v
+            for k, v in config["references"].items()
+            if k not in ("jaspar", "mappability", "annotation", "signals")
+        },
         genome=lambda wildcards: GENOME,
         blacklist=lambda wildcards: BLACKLIST,
         seed=config["seed"],
     script:
         "../scripts/prepare_genome.py"
+
+
+if READ_BP:
+
+    rule measure_mappability:
+        input:
+            code=library("log", "files", "splits", "covariates", "mappability"),
+            genome="resources/genome/genome.fa",
+            index="resources/genome/genome.fa.fai",
+            splits="resources/genome/splits.tsv",
+        output:
+            "resources/genome/mappability.npy",
+        log:
+            "logs/measure_mappability.log",
+        benchmark:
+            "benchmarks/measure_mappability.tsv"
+        conda:
+            "../../envs/sequences.yaml"
+        resources:
+            mem_mb=lambda wildcards, input: int(min(6000, 500 + 16 * input.size_mb)),
+            runtime=lambda wildcards, attempt: 120 * attempt,
+        params:
+            read_bp=READ_BP,
+        script:
+            "../scripts/measure_mappability.py"
 
 
 rule encode_genome:

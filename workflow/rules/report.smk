@@ -1,10 +1,12 @@
 rule write_report:
     input:
-        code=library("log", "files", "splits", "report"),
+        code=library("log", "files", "splits", "page", "reads_page", "report"),
         template=workflow.source_path("../report/report.html.jinja"),
         splits="resources/genome/splits.tsv",
         summary="results/summary.tsv",
         quality=for_each("results/peaks/{cell_type}/{tf}/quality.tsv", with_reads()),
+        agreement=for_each("results/peaks/{cell_type}/{tf}/agreement.tsv", compared()),
+        support=for_each("results/peaks/{cell_type}/{tf}/support.tsv", supported()),
         matches=for_each("results/motifs/{cell_type}/{tf}/matches.tsv"),
     output:
         "results/report.html",
@@ -17,6 +19,7 @@ rule write_report:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         experiments=list(EXPERIMENTS),
+        measured={"quality": with_reads(), "agreement": compared(), "support": supported()},
         config=config,
     script:
         "../scripts/write_report.py"

@@ -1,20 +1,25 @@
 rule extract_sequences:
     input:
-        code=library("log", "files", "intervals", "dna", "splits", "sequences"),
+        code=library("log", "files", "intervals", "dna", "splits", "covariates", "sequences", "extraction"),
         peaks="results/peaks/{cell_type}/{tf}/peaks.bed",
         negatives="results/negatives/{cell_type}/{tf}/negatives.bed",
-        genome="resources/genome/genome.fa",
+        store="resources/genome/store",
+        description="resources/genome/genome.json",
+        channels=channel_files,
     output:
         "results/sequences/{cell_type}/{tf}/sequences.h5",
     log:
         "logs/extract_sequences/{cell_type}/{tf}.log",
+    benchmark:
+        "benchmarks/extract_sequences/{cell_type}/{tf}.tsv"
     conda:
-        "../../envs/sequences.yaml"
+        "../../envs/torch.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 20 * attempt,
+        mem_mb=lambda wildcards, attempt: (4000 if config["sequences"]["channels"] else 2000) * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        flank_bp=config["sequences"]["flank_bp"],
+        sequences={**config["sequences"], "channels": list(config["sequences"]["channels"])},
+        seed=config["seed"],
     script:
         "../scripts/extract_sequences.py"
 

@@ -12,11 +12,13 @@ splits = read_splits(snakemake.input.splits)
 splits = splits[splits["split"] != "ignored"]
 lengths = dict(zip(splits["chrom"], splits["length_bp"], strict=True))
 regions = read_bed(snakemake.input.regions, ["chrom", "start", "end"])
-rows, tables = [], []
+replicates = {}  # of each file; replicates often share their control
 for entry in read_json(snakemake.input.checked):
-    rng = np.random.default_rng(snakemake.params.seed)
-    name = {key: entry[key] for key in ("role", "replicate", "format")}
-    row, table = assess(entry["file"], entry["format"], regions, lengths, rng)
+    replicates.setdefault((entry["file"], entry["role"], entry["format"]), []).append(entry["replicate"])
+rows, tables = [], []
+for (file, role, kind), names in replicates.items():
+    row, table = assess(file, kind, regions, lengths, np.random.default_rng(snakemake.params.seed))
+    name = {"role": role, "replicate": ", ".join(names), "format": kind}
     rows.append({**name, **row})
     tables.append(table.assign(**name))
 write_table(pd.DataFrame(rows), snakemake.output.quality)

@@ -2,16 +2,16 @@ from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
 import numpy as np
-from cisgrammar.consensus import by_best_idr, reproducible
-from cisgrammar.files import atomic
+from cisgrammar.consensus import compare_replicates
+from cisgrammar.files import write_table
 from cisgrammar.peaks import read_peaks
 
-settings = snakemake.params
-pooled, replicates = read_peaks([snakemake.input.pooled]), [read_peaks([path]) for path in snakemake.input.replicates]
-if settings.consensus == "idr":
-    kept, _ = by_best_idr(pooled, replicates, settings.idr, np.random.default_rng(settings.seed))
-else:
-    kept = reproducible(pooled, replicates, settings.at_least)
-chosen = set(kept.index)
-with open(snakemake.input.pooled) as called, atomic(snakemake.output[0]) as temporary, open(temporary, "w") as out:
-    out.writelines(line for number, line in enumerate(called) if number in chosen)
+paths = zip(snakemake.params.names, snakemake.input.replicates, strict=True)
+peaks, pairs = compare_replicates(
+    read_peaks([snakemake.input.pooled]),
+    {name: read_peaks([path]) for name, path in paths},
+    snakemake.params.idr,
+    np.random.default_rng(snakemake.params.seed),
+)
+write_table(peaks, snakemake.output.peaks)
+write_table(pairs, snakemake.output.pairs)

@@ -21,7 +21,7 @@ for name, weights, description in zip(
     snakemake.params.models, snakemake.input.weights, snakemake.input.descriptions, strict=True
 ):
     network, _ = load_model(weights, description)
-    scores[name] = probability(score(network, test["codes"])[:, 0])
+    scores[name] = probability(score(network, test["codes"], test["channels"], test["encoding"])[:, 0])
 matrix, name, auprc = choose_matrix(motifs, train["codes"], train["label"], np.random.default_rng(seed))
 scores["pwm"] = best_sites([motifs[matrix][1]], test["codes"])[:, 0]
 scores["gc"] = fit_gc(train["codes"], train["label"])(test["codes"])
@@ -29,7 +29,7 @@ scores["gc"] = fit_gc(train["codes"], train["label"])(test["codes"])
 metrics = evaluate(test, scores, settings["bootstrap"], settings["block_bp"], seed)
 metrics.insert(0, "cell_type", snakemake.wildcards.cell_type)
 metrics.insert(1, "tf", snakemake.wildcards.tf)
-predictions = pd.DataFrame({**{key: test[key] for key in ("chrom", "start", "end", "label")}, **scores})
+predictions = pd.DataFrame({**{key: test[key] for key in ("chrom", "start", "end", "label", "negatives")}, **scores})
 for table, path in ((metrics, snakemake.output.metrics), (predictions, snakemake.output.predictions)):
     write_table(table, path)
 write_json({"jaspar_id": matrix, "name": name, "train_auprc": auprc}, snakemake.output.baseline)

@@ -13,7 +13,10 @@ network, _ = load_model(snakemake.input.weights, snakemake.input.description)
 test = read_sequences(snakemake.input.sequences, "test")
 rows, logits = choose_windows(network, test, settings["windows"])
 codes = test["codes"][rows]
-values, deltas = contributions(network, codes, settings["shuffles"], snakemake.params.seed, settings["largest_delta"])
+more = {"channels": None if test["channels"] is None else test["channels"][rows], "encoding": test["encoding"]}
+values, deltas = contributions(
+    network, codes, settings["shuffles"], snakemake.params.seed, settings["largest_delta"], **more
+)
 windows = {key: test[key][rows] for key in ("chrom", "start", "end")}
 write_contributions(snakemake.output.contributions, values, deltas, codes, windows, logits)
-write_meme(filter_matrices(network, codes), snakemake.output.filters)
+write_meme(filter_matrices(network, codes, **more), snakemake.output.filters)

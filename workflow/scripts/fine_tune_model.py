@@ -5,7 +5,7 @@ import numpy as np
 from cisgrammar.files import write_table
 from cisgrammar.model import load_model, save_model
 from cisgrammar.splits import read_splits
-from cisgrammar.training import describe, network_settings, read_task, set_up
+from cisgrammar.training import count_channels, describe, network_settings, read_task, set_up
 from cisgrammar.transfer import check_chromosomes, fine_tune, take_trunk
 
 settings, seed = snakemake.params.training, snakemake.params.seed
@@ -13,7 +13,7 @@ fabric = set_up(snakemake.params.device, snakemake.threads, seed)
 train = read_task(snakemake.input.sequences, "train", flank=True)
 validation = read_task(snakemake.input.sequences, "validation")
 pretrained, origin = load_model(snakemake.input.weights, snakemake.input.description)
-built = network_settings(settings)
+built = {**network_settings(settings), "channels": count_channels(train)}
 description = describe(
     built,
     train,

@@ -5,13 +5,13 @@ import numpy as np
 from cisgrammar.files import write_table
 from cisgrammar.model import Network, save_model
 from cisgrammar.splits import read_splits
-from cisgrammar.training import describe, fit, join_tasks, network_settings, set_up
+from cisgrammar.training import count_channels, describe, fit, join_tasks, network_settings, set_up
 
 settings, seed = snakemake.params.training, snakemake.params.seed
 fabric = set_up(snakemake.params.device, snakemake.threads, seed)
 train = join_tasks(snakemake.input.sequences, "train", flank=True)
 validation = join_tasks(snakemake.input.sequences, "validation")
-built = {**network_settings(settings), "tasks": len(snakemake.input.sequences)}
+built = {**network_settings(settings), "tasks": len(snakemake.input.sequences), "channels": count_channels(train)}
 network = Network(**built)
 settings = {**settings, "epochs": snakemake.params.epochs}
 history = fit(network, train, validation, settings, fabric, np.random.default_rng(seed), "pretrain")

@@ -3,20 +3,21 @@ from cisgrammar.log import start_log
 start_log(snakemake.log[0])
 import pandas as pd
 import torch
+from cisgrammar.covariates import open_store
 from cisgrammar.files import check_complete, write_table
 from cisgrammar.model import load_model
 from cisgrammar.predict import is_fasta, read_fasta, read_regions, score_sequences
-from cisgrammar.splits import read_splits
 
 torch.set_num_threads(1)
 path = snakemake.input.sequences
 check_complete(path)
-if is_fasta(path):
-    ids, codes = read_fasta(path)
-else:
-    splits = read_splits(snakemake.input.splits)
-    lengths = dict(zip(splits["chrom"], splits["length_bp"], strict=True))
-    ids, codes = read_regions(path, snakemake.input.genome, lengths)
 network, description = load_model(snakemake.input.weights, snakemake.input.description)
-scores = score_sequences(network, codes, description["window_bp"])
+tracks = [
+    {**channel, "path": track} for channel, track in zip(description["channels"], snakemake.input.channels, strict=True)
+]
+if is_fasta(path):
+    ids, codes, channels = *read_fasta(path, [track["name"] for track in tracks]), None
+else:
+    ids, codes, channels = read_regions(path, open_store(snakemake.input.store), tracks)
+scores = score_sequences(network, codes, description["window_bp"], channels, description["encoding"])
 write_table(pd.DataFrame({"id": ids, "score": scores}), snakemake.output[0])

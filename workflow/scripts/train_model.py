@@ -5,17 +5,18 @@ import numpy as np
 from cisgrammar.files import write_table
 from cisgrammar.model import Network, save_model
 from cisgrammar.splits import read_splits
-from cisgrammar.training import describe, fit, network_settings, read_task, set_up
+from cisgrammar.training import count_channels, describe, fit, network_settings, read_task, set_up
 
 settings, seed = snakemake.params.training, snakemake.params.seed
 fabric = set_up(snakemake.params.device, snakemake.threads, seed)
 train = read_task(snakemake.input.sequences, "train", flank=True)
 validation = read_task(snakemake.input.sequences, "validation")
-network = Network(**network_settings(settings))
+built = {**network_settings(settings), "channels": count_channels(train)}
+network = Network(**built)
 history = fit(network, train, validation, settings, fabric, np.random.default_rng(seed), "train")
 write_table(history, snakemake.output.history)
 description = describe(
-    network_settings(settings),
+    built,
     train,
     read_splits(snakemake.input.splits),
     cell_type=snakemake.wildcards.cell_type,

@@ -20,4 +20,5 @@ write_report(
     provenance,
     snakemake.input.template,
     snakemake.input.splits,
+    {name: [tuple(key) for key in keys] for name, keys in snakemake.params.measured.items()},
 )

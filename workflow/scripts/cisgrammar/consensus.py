@@ -1,7 +1,7 @@
 """Peaks on which replicates agree: seen in several of them, or with a low irreproducible discovery rate.
 
 Peaks are data frames chrom, start, end, summit, score, as `peaks.read_peaks` gives; pooled peaks are those called on
-the reads of all replicates together. Both ways keep rows of the pooled peaks, their places and scores unchanged.
+the reads of all replicates together. Replicates are dicts from their name to their own peaks.
 """
 
 import itertools
@@ -9,6 +9,7 @@ import logging
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from cisgrammar.idr import MINIMUM, estimate_idr
 from cisgrammar.log import InputError
@@ -44,34 +45,6 @@ def overlapping_pairs(a, b):
     return i[order], j[order]
 
 
-def reproducible(pooled, replicates, at_least):
-    """Pooled peaks that overlap a peak of at least `at_least` replicates by half of the shorter one.
-
-    With `at_least` = number of replicates it is the naive overlap of ENCODE's ChIP-seq pipeline.
-    replicates: list of two or more data frames of peaks
-    Returns these rows of `pooled` with the column n_replicates (int64).
-    Raises InputError with the numbers when there are fewer than two replicates, `at_least` is not between 1 and their
-    number, or no peak is left.
-    """
-    check_replicates(replicates)
-    if not 1 <= at_least <= len(replicates):
-        raise InputError(f"peaks are to be seen in at least {at_least} replicates, but there are {len(replicates)}")
-    seen = np.zeros(len(pooled), dtype=np.int64)
-    for replicate in replicates:
-        seen[np.unique(overlapping_pairs(pooled, replicate)[0])] += 1
-    per_number = np.bincount(seen, minlength=len(replicates) + 1)
-    numbers = ", ".join(f"{n} in {k}" for k, n in enumerate(per_number))
-    logging.info("%d pooled peaks, by the number of replicates they are seen in: %s", len(pooled), numbers)
-    kept = seen >= at_least
-    if not kept.any():
-        raise InputError(
-            f"none of {len(pooled)} pooled peaks is seen in at least {at_least} of {len(replicates)} replicates "
-            f"({numbers}; peaks per replicate: {', '.join(str(len(r)) for r in replicates)}); ask for fewer replicates "
-            "or call them with a more lenient threshold"
-        )
-    return pooled.assign(n_replicates=seen)[kept]
-
-
 def best_scores(pooled, replicate):
     """Score of the best peak of a replicate that overlaps each pooled peak, float array (len(pooled),), nan for none."""
     i, j = overlapping_pairs(pooled, replicate)
@@ -80,63 +53,101 @@ def best_scores(pooled, replicate):
     return np.where(np.isneginf(best), np.nan, best)
 
 
-def pair_peaks(a, b, pooled):
-    """Scores of the pooled peaks in two replicates, for IDR.
+def compare_replicates(pooled, replicates, threshold, rng):
+    """How well replicates agree on the pooled peaks, peak by peak and pair by pair.
 
-    a, b, pooled: data frames of peaks; overlap as in `overlapping_pairs`; of several the best score counts
-    Returns a data frame score_a, score_b without the pooled peaks that one of the replicates lacks; its index is the row
-    number in `pooled`, from 0.
+    pooled: data frame of peaks; replicates: dict of two or more, called with a lenient threshold (ENCODE: -p 0.01), since
+    the irreproducible discovery rate (IDR) learns the noise from weak peaks
+    threshold: of the global IDR, 0 to 1, in ENCODE 0.05; rng: numpy Generator, breaks ties
+    A replicate has a pooled peak when one of its peaks overlaps it as in `overlapping_pairs`; of several the best score
+    counts. IDR looks at the peaks that both replicates of a pair have; pairs with fewer than 20 of them pass none.
+    Returns (peaks, pairs). peaks: one row per pooled peak, in their order: chrom, start, end, n_replicates (that have it),
+    score_<name> of each replicate (nan where it lacks the peak), idr in the pair with most peaks passing (ENCODE's
+    conservative set; nan where one of the two lacks the peak, and where no pair has a peak passing).
+    pairs: a, b (names), n_a, n_b (peaks of each), n_shared, correlation (Spearman, of the scores), n_passing, mu, sigma,
+    rho, p, gain (of the fit); nan where there were too few.
+    Raises InputError when there are fewer than two replicates.
     """
-    return pd.DataFrame({"score_a": best_scores(pooled, a), "score_b": best_scores(pooled, b)}).dropna()
-
-
-def by_idr(pooled, a, b, threshold, rng):
-    """Pooled peaks with an irreproducible discovery rate of at most `threshold` between two replicates.
-
-    pooled, a, b: data frames of peaks, a and b called with a lenient threshold (ENCODE: -p 0.01), since IDR learns the
-    noise from weak peaks; threshold: of the global IDR, 0 to 1, in ENCODE 0.05; rng: numpy Generator, breaks ties
-    A pooled peak that one replicate lacks is left out, as in ENCODE.
-    Returns these rows of `pooled` with the column idr (float64).
-    Raises InputError with the numbers when no peak is left, as when fewer than 20 are shared.
-    """
-    return by_best_idr(pooled, [a, b], threshold, rng)[0]
-
-
-def by_best_idr(pooled, replicates, threshold, rng):
-    """As `by_idr` for two or more replicates: all pairs, and the pair with most peaks passing gives the set.
-
-    This is ENCODE's practice (its conservative set); pairs with fewer than 20 shared peaks pass none.
-    Returns (peaks with column idr, data frame of the pairs: a, b (numbers from 1), n_shared, n_passing, mu, sigma, rho,
-    p, gain; nan where there were too few).
-    Raises InputError with the numbers when there are fewer than two replicates or no pair has a peak passing.
-    """
-    check_replicates(replicates)
-    rows, best = [], pd.Series(dtype=float)
-    for a, b in itertools.combinations(range(len(replicates)), 2):
-        scores = pair_peaks(replicates[a], replicates[b], pooled)
-        row = {"a": a + 1, "b": b + 1, "n_shared": len(scores), "n_passing": 0}
-        if len(scores) < MINIMUM:
-            rows.append(row | dict.fromkeys(("mu", "sigma", "rho", "p", "gain"), np.nan))
-            continue
-        fit = estimate_idr(scores["score_a"], scores["score_b"], rng)
-        passing = fit.idr <= threshold
-        row["n_passing"] = int(passing.sum())
-        rows.append(row | fit.parameters._asdict() | {"gain": fit.gain})
-        if row["n_passing"] > len(best):
-            best = pd.Series(fit.idr, index=scores.index)[passing]
-    table = pd.DataFrame(rows)
-    logging.info("IDR of the pairs of replicates:\n%s", table.to_string(index=False))
-    if best.empty:
-        numbers = ", ".join(f"{row['a']} and {row['b']}: 0 of {row['n_shared']} shared" for row in rows)
-        raise InputError(
-            f"none of {len(pooled)} pooled peaks has an IDR <= {threshold:g} (replicates {numbers}; at least {MINIMUM} "
-            "shared ones are needed); call the replicates with a more lenient threshold, raise that of IDR, or take the "
-            "peaks seen in several replicates"
-        )
-    return pooled.iloc[best.index].assign(idr=best.to_numpy()), table
-
-
-def check_replicates(replicates):
-    """Raise InputError when there are fewer than two replicates."""
     if len(replicates) < 2:
         raise InputError(f"{len(replicates)} replicate given; reproducible peaks need at least two")
+    scores = {name: best_scores(pooled, replicate) for name, replicate in replicates.items()}
+    rows, best, most = [], np.full(len(pooled), np.nan), 0
+    for a, b in itertools.combinations(replicates, 2):
+        shared = np.flatnonzero(~np.isnan(scores[a]) & ~np.isnan(scores[b]))
+        row = {"a": a, "b": b, "n_a": len(replicates[a]), "n_b": len(replicates[b]), "n_shared": len(shared)}
+        row |= {"correlation": np.nan, "threshold": threshold, "n_passing": 0} | dict.fromkeys(
+            ("mu", "sigma", "rho", "p", "gain"), np.nan
+        )
+        if len(shared) >= MINIMUM:
+            score_a, score_b = scores[a][shared], scores[b][shared]
+            fit = estimate_idr(score_a, score_b, rng)
+            row |= {"correlation": spearman(score_a, score_b), "n_passing": int((fit.idr <= threshold).sum())}
+            row |= fit.parameters._asdict() | {"gain": fit.gain}
+            if row["n_passing"] > most:
+                most = row["n_passing"]
+                best[:] = np.nan
+                best[shared] = fit.idr
+        rows.append(row)
+    n_replicates = np.sum([~np.isnan(column) for column in scores.values()], axis=0)
+    peaks = pooled[["chrom", "start", "end"]].assign(
+        n_replicates=n_replicates, **{f"score_{name}": column for name, column in scores.items()}, idr=best
+    )
+    pairs = pd.DataFrame(rows)
+    logging.info("%d pooled peaks, pairs of replicates:\n%s", len(pooled), pairs.to_string(index=False))
+    return peaks, pairs
+
+
+def spearman(a, b):
+    """Correlation of the ranks of two arrays, ties at their mean rank; nan where one is constant."""
+    ranks = np.stack([rankdata(a), rankdata(b)])
+    return float(np.corrcoef(ranks)[0, 1]) if (ranks.std(axis=1) > 0).all() else np.nan
+
+
+def choose_peaks(peaks, pairs, consensus, at_least, threshold):
+    """Which pooled peaks the replicates agree on, bool array (len(peaks),).
+
+    peaks, pairs: of `compare_replicates`
+    consensus: `reproducible`, seen in at least `at_least` replicates (with all of them, the naive overlap of ENCODE's
+    ChIP-seq pipeline), or `idr`, an irreproducible discovery rate of at most `threshold`
+    Raises InputError with the numbers when no peak is left or there are fewer than `at_least` replicates.
+    """
+    n_peaks = dict(zip(pairs["a"], pairs["n_a"], strict=True)) | dict(zip(pairs["b"], pairs["n_b"], strict=True))
+    if consensus == "idr":
+        kept = (peaks["idr"] <= threshold).to_numpy()
+        if not kept.any():
+            numbers = ", ".join(
+                f"{row.a} and {row.b}: {row.n_passing} of {row.n_shared} shared" for row in pairs.itertuples()
+            )
+            raise InputError(
+                f"none of {len(peaks)} pooled peaks has an IDR <= {threshold:g} (replicates {numbers}; at least {MINIMUM} "
+                "shared ones are needed); raise peaks.replicate_q_value or peaks.idr, or take the peaks seen in several "
+                "replicates (peaks.consensus: reproducible)"
+            )
+        return kept
+    if at_least > len(n_peaks):
+        raise InputError(
+            f"peaks are to be seen in at least {at_least} replicates, but there are {len(n_peaks)}; lower peaks.at_least"
+        )
+    kept = (peaks["n_replicates"] >= at_least).to_numpy()
+    if not kept.any():
+        per_number = np.bincount(peaks["n_replicates"], minlength=len(n_peaks) + 1)
+        raise InputError(
+            f"none of {len(peaks)} pooled peaks is seen in at least {at_least} of {len(n_peaks)} replicates "
+            f"({', '.join(f'{n} in {k}' for k, n in enumerate(per_number))}; peaks per replicate: "
+            f"{', '.join(map(str, n_peaks.values()))}); lower peaks.at_least or raise peaks.replicate_q_value"
+        )
+    return kept
+
+
+def support(windows, replicates):
+    """Which replicates have a peak in each window, so that they can be told apart as batches of a training.
+
+    windows: data frame chrom, start, end; replicates: dict of one or more; overlap as in `overlapping_pairs`
+    Returns a data frame chrom, start, end and a column replicate_<name> of 0 and 1 (int64) for each replicate.
+    """
+    table = windows[["chrom", "start", "end"]].reset_index(drop=True)
+    for name, replicate in replicates.items():
+        seen = np.zeros(len(table), dtype=np.int64)
+        seen[overlapping_pairs(table, replicate)[0]] = 1
+        table[f"replicate_{name}"] = seen
+    return table

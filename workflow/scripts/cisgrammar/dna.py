@@ -1,15 +1,16 @@
-"""DNA as small integers: 0, 1, 2, 3 for A, C, G, T and 4 for anything else."""
+"""DNA as small integers: 0, 1, 2, 3 for A, C, G, T, 4 for anything else, 5 for padding, where there is no base."""
 
 import numpy as np
 
-CODES = np.full(256, 4, dtype=np.uint8)
+UNKNOWN, PADDING = 4, 5
+CODES = np.full(256, UNKNOWN, dtype=np.uint8)
 for code, base in enumerate("ACGT"):
     CODES[[ord(base), ord(base.lower())]] = code
 
 
 def reverse_complement_codes(codes):
-    """Codes of the other strand: reversed, A and T, C and G exchanged, unknown kept; array (..., bases)."""
-    return np.where(codes < 4, 3 - codes, 4).astype(np.uint8)[..., ::-1]
+    """Codes of the other strand: reversed, A and T, C and G exchanged, others kept; array (..., bases)."""
+    return np.where(codes < 4, 3 - codes, codes).astype(np.uint8)[..., ::-1]
 
 
 def gc_fraction(codes):

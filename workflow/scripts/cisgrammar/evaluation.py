@@ -109,20 +109,18 @@ def weighted_areas(labels, scores, weights):
 
 
 def evaluate(test, scores, n_bootstrap, block_bp, seed):
-    """Metrics of several models on the same windows, each with the same bootstrap samples.
+    """Metrics of several models on the peaks and each set of negatives, each model with the same bootstrap samples.
 
     test: dict of `read_sequences`; scores: dict of model name to float array
-    Returns a data frame with a row per model.
+    Returns a data frame with a row per set and model.
     """
     names = pd.factorize(test["chrom"])[0].astype(np.int64)
     blocks = names * (1 << 40) + test["start"] // block_bp
     labels = test["label"].astype(np.int64)
-    rows = [
-        {
-            "model": model,
-            "negatives": "matched",
-            **measure(labels, values, blocks, n_bootstrap, np.random.default_rng(seed)),
-        }
-        for model, values in scores.items()
-    ]
+    rows = []
+    for negatives in pd.unique(test["negatives"][labels == 0]):
+        of = (labels == 1) | (test["negatives"] == negatives)
+        for model, values in scores.items():
+            found = measure(labels[of], values[of], blocks[of], n_bootstrap, np.random.default_rng(seed))
+            rows.append({"model": model, "negatives": negatives, **found})
     return pd.DataFrame(rows)

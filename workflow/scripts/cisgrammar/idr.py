@@ -22,7 +22,7 @@ MINIMUM = 20  # pairs of scores
 EM_STEPS = 50  # per start
 SEARCH_STEPS = 500  # evaluations of the likelihood, per start
 EVIDENCE = 10  # least gain of log-likelihood over independent replicates
-GRID = 20_001
+GRID = 4_001
 BOUNDS = {"mu": (0.0, 20.0), "sigma": (0.2, 20.0), "rho": (0.0, 0.999), "p": (0.001, 0.999)}
 
 
@@ -60,8 +60,8 @@ def ranks(scores, rng):
 def pseudo_values(n, parameters):
     """Latent value of each rank 1 to n, float array (n,): quantile rank / (n + 1) of the mixture of one replicate.
 
-    The distribution p N(mu, sigma^2) + (1 - p) N(0, 1) is tabulated at 20,001 places and inverted by linear
-    interpolation; the error stays below the distance of two places (0.001 to 0.02 for usual parameters).
+    The distribution p N(mu, sigma^2) + (1 - p) N(0, 1) is tabulated at 4,001 places and inverted by linear
+    interpolation; the error is about 1e-5 for usual parameters and 0.002 at the upper bounds of mu and sigma.
     """
     mu, sigma, _, p = parameters
     reach = 9 * max(1.0, sigma)

@@ -9,13 +9,13 @@ from tangermeme.deep_lift_shap import deep_lift_shap
 from tangermeme.ersatz import dinucleotide_shuffle
 
 from cisgrammar.files import atomic
-from cisgrammar.layers import one_hot, reverse_complement
+from cisgrammar.layers import encode, one_hot, reverse_complement
 from cisgrammar.log import InputError
 from cisgrammar.model import score
 
 
 def choose_windows(network, data, most):
-    """Rows of the best scored bound windows without unknown bases, at most `most`, in the order of their place.
+    """Rows of the best scored bound windows without unknown bases or padding, at most `most`, in the order of their place.
 
     Returns (rows, logits of these rows).
     """
@@ -24,36 +24,56 @@ def choose_windows(network, data, most):
         raise InputError(
             "no bound test window without unknown bases; lower peaks.unknown_share or use other chromosomes"
         )
-    logits = score(network, data["codes"][rows])[:, 0]
+    channels = data.get("channels")
+    channels = None if channels is None else channels[rows]
+    logits = score(network, data["codes"][rows], channels, data.get("encoding"))[:, 0]
     best = np.sort(np.argsort(-logits, kind="stable")[:most])
     return rows[best], logits[best]
 
 
-def contributions(network, codes, n_shuffles, seed, largest_delta, batch_size=20):
+class OfBases(torch.nn.Module):
+    """A network as a function of one-hot bases (windows, 4, bases), all known, and of what its other rows hold."""
+
+    def __init__(self, network, centred):
+        super().__init__()
+        self.network, self.shift = network, 0.25 * centred
+
+    def forward(self, sequences, more):
+        return self.network(torch.cat([sequences - self.shift, more], dim=1))
+
+
+def contributions(network, codes, n_shuffles, seed, largest_delta, batch_size=20, channels=None, encoding=None):
     """DeepLIFT/SHAP contributions of the observed bases to the logit.
 
-    network: Network with one task; codes: uint8 (windows, bases) without unknown bases
+    network: Network with one task; codes: uint8 (windows, bases) without unknown bases; channels: float (windows,
+    channels, bases) or None; encoding: settings of `layers.encode`
     The references are `n_shuffles` dinucleotide shuffles of each window (Lundberg & Lee 2017; Shrikumar et al. 2017;
-    through tangermeme). One batch of windows is in memory at a time.
+    through tangermeme). Channels keep their values in them, so what is explained is what the bases add to the channels.
+    One batch of windows is in memory at a time.
     Returns (contributions float32 (windows, 4, bases), deltas float64 (windows,)): a delta is what the contributions
     miss of the difference between the logit and the mean logit of the references.
     Raises InputError when a delta is larger than `largest_delta`.
     """
-    network.eval()
+    of_bases = OfBases(network, (encoding or {}).get("centred", False)).eval()
     values, deltas = [], []
     for i in range(0, len(codes), batch_size):
-        sequences = one_hot(codes[i : i + batch_size])
+        rows = slice(i, i + batch_size)
+        sequences = one_hot(codes[rows])
+        more = encode(codes[rows], None if channels is None else channels[rows], **encoding or {})[:, 4:]
         references = dinucleotide_shuffle(sequences, n=n_shuffles, random_state=seed + i).float()
         part = deep_lift_shap(
-            network,
+            of_bases,
             sequences,
+            args=(more,),
             references=references,
             batch_size=batch_size * n_shuffles,
             warning_threshold=np.inf,
             device="cpu",
         ).detach()
         with torch.inference_mode():
-            gain = network(sequences)[:, 0] - network(references.flatten(0, 1)).view(len(sequences), -1).mean(dim=1)
+            repeated = more.repeat_interleave(n_shuffles, dim=0)
+            shuffled = of_bases(references.flatten(0, 1), repeated).view(len(sequences), -1).mean(dim=1)
+            gain = of_bases(sequences, more)[:, 0] - shuffled
         deltas.append(np.abs((part.sum(dim=(1, 2)) - gain).double().numpy()))
         values.append(part.numpy().astype(np.float32))
     deltas = np.concatenate(deltas)
@@ -66,19 +86,20 @@ def contributions(network, codes, n_shuffles, seed, largest_delta, batch_size=20
     return np.concatenate(values), deltas
 
 
-def filter_matrices(network, codes, threshold=0.5):
+def filter_matrices(network, codes, threshold=0.5, channels=None, encoding=None):
     """What each filter of the first layer looks for: base frequencies of the stretches that excite it.
 
-    network: Network; codes: uint8 (windows, bases), bound windows. Stretches are all those on either strand whose
-    activation exceeds `threshold` times the filter's largest one (after Kelley et al. 2016, Genome Research 26:990).
+    network: Network; codes: uint8 (windows, bases), bound windows; channels, encoding: as for `contributions`
+    Stretches are all those on either strand whose activation exceeds `threshold` times the filter's largest one (after
+    Kelley et al. 2016, Genome Research 26:990).
     Returns a list of dicts id, matrix (counts, (4, filter_bp)), n_sites; filters that nothing excites are left out.
     """
-    sequences = one_hot(codes)
-    sequences = torch.cat([sequences, reverse_complement(sequences)])
+    bases, sequences = one_hot(codes), encode(codes, channels, **encoding or {})
+    bases, sequences = (torch.cat([strand, reverse_complement(strand)]) for strand in (bases, sequences))
     found = []
     with torch.inference_mode():
         weight, bias = network.detectors.weight, network.detectors.bias
-        stretches = sequences.unfold(-1, weight.shape[-1], 1).permute(0, 2, 1, 3)
+        stretches = bases.unfold(-1, weight.shape[-1], 1).permute(0, 2, 1, 3)
         for member, i in np.ndindex(bias.shape):
             activation = torch.relu(
                 torch.nn.functional.conv1d(sequences, weight[member, i, None])[:, 0] + bias[member, i]

@@ -49,9 +49,9 @@ def read_bed(path, columns=None):
     return pd.DataFrame([fields[:width] for fields in rows], columns=columns[:width])
 
 
-def write_bed(intervals, path):
-    """Write the BED6 columns of a data frame without a header, sorted by chromosome and position."""
-    table = intervals.assign(**{k: v for k, v in BED_DEFAULTS.items() if k not in intervals})[BED6]
+def write_bed(intervals, path, columns=BED6):
+    """Write columns of a data frame, BED6 and further ones, without a header, sorted by chromosome and position."""
+    table = intervals.assign(**{k: v for k, v in BED_DEFAULTS.items() if k not in intervals})[columns]
     table = table.sort_values(["chrom", "start", "end", "strand"], kind="stable")
     with atomic(path) as temporary:
         table.to_csv(temporary, sep="\t", header=False, index=False, float_format="%.6g")
@@ -75,3 +75,11 @@ def overlaps(intervals, others):
         ended = np.searchsorted(ends, intervals["start"].to_numpy()[rows], side="right")
         found[rows] = begun > ended
     return found
+
+
+def at_most(shares, limit):
+    """Which shares of the bases of a window are at most `limit`, bool array; rounding does not count against a share.
+
+    1 - 140 / 200 is a little more than 0.3 in floating point, and is at most 0.3 here.
+    """
+    return np.asarray(shares) <= limit + 1e-9

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from cisgrammar.files import atomic, read_json, write_json
-from cisgrammar.layers import MemberLinear, MotifDetectors, one_hot
+from cisgrammar.layers import MemberLinear, MotifDetectors, encode
 
 
 class Network(nn.Module):
@@ -16,13 +16,14 @@ class Network(nn.Module):
     a sequence and its reverse complement score alike. The members differ in their start alone; on a few hundred peaks the
     start decides what a single network finds. Zero padding equals unknown bases, so any length can be scored.
 
-    filters, filter_bp, hidden, dropout, hidden_dropout, members: see the configuration; tasks: number of outputs
+    filters, filter_bp, hidden, dropout, hidden_dropout, members: see the configuration; tasks: number of outputs;
+    channels: rows of the input, of which the first four are A C G T
     """
 
-    def __init__(self, filters, filter_bp, hidden, dropout, hidden_dropout, members=1, tasks=1):
+    def __init__(self, filters, filter_bp, hidden, dropout, hidden_dropout, members=1, tasks=1, channels=4):
         super().__init__()
         self.trunk = nn.Sequential(
-            MotifDetectors(members, filters, filter_bp),
+            MotifDetectors(members, filters, filter_bp, channels),
             nn.ReLU(),
             nn.Dropout(dropout),
             MemberLinear(members, filters, hidden),
@@ -37,23 +38,27 @@ class Network(nn.Module):
         return self.trunk[0]
 
     def member_logits(self, sequences):
-        """Logits (windows, members, tasks) of one-hot sequences (windows, 4, bases)."""
+        """Logits (windows, members, tasks) of encoded sequences (windows, channels, bases)."""
         return self.head(self.trunk(sequences))
 
     def forward(self, sequences):
-        """Mean logits of the members, (windows, tasks), of one-hot sequences (windows, 4, bases)."""
+        """Mean logits of the members, (windows, tasks), of encoded sequences (windows, channels, bases)."""
         return self.member_logits(sequences).mean(dim=1)
 
 
-def score(network, codes, batch_size=512):
-    """Logits of uint8 codes (windows, bases), as a float32 array (windows, tasks)."""
+def score(network, codes, channels=None, encoding=None, batch_size=512):
+    """Logits of windows, as a float32 array (windows, tasks).
+
+    codes: uint8 (windows, bases); channels: float (windows, channels, bases) or None; encoding: settings of `encode`
+    """
     device = next(network.parameters()).device
     network.eval()
+    logits = []
     with torch.inference_mode():
-        logits = [
-            network(one_hot(torch.as_tensor(codes[i : i + batch_size]).to(device))).cpu()
-            for i in range(0, len(codes), batch_size)
-        ]
+        for i in range(0, len(codes), batch_size):
+            rows = slice(i, i + batch_size)
+            more = None if channels is None else channels[rows]
+            logits.append(network(encode(codes[rows], more, device, **encoding or {})).cpu())
     return torch.cat(logits).numpy()
 
 

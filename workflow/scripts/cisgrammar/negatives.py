@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cisgrammar.covariates import COMPOSITION, DINUCLEOTIDES, tss_distance, windows_covariates
-from cisgrammar.intervals import overlaps
+from cisgrammar.intervals import at_most, overlaps
 from cisgrammar.log import InputError
 from cisgrammar.splits import SPLITS
 
@@ -78,7 +78,7 @@ def find_candidates(peaks, taken, splits, step_bp, unknown_share, most, store, t
         tables.append(table.assign(name=split))
     candidates = pd.concat(tables, ignore_index=True)
     candidates = add_covariates(candidates[~overlaps(candidates, taken)], store, tss)
-    return candidates[candidates["unknown"] <= unknown_share]
+    return candidates[at_most(candidates["unknown"], unknown_share)]
 
 
 def away_from(peaks, regions, blacklist, margin_bp):
@@ -88,19 +88,32 @@ def away_from(peaks, regions, blacklist, margin_bp):
     return pd.concat([near, blacklist[["chrom", "start", "end"]]])
 
 
-def compare_distributions(a, b):
-    """Standardised mean difference and Kolmogorov-Smirnov statistic of two samples, (nan, nan) when one is empty.
+def is_needed(negatives, split, settings):
+    """Whether some stage reads windows of a set of negatives in a split.
 
-    The difference of the means is divided by the root of the mean of the two variances (Austin 2009, Statistics in
-    Medicine 28:3083); 0 when neither varies and both means agree.
+    settings: dict training, evaluation (lists of sets); networks learn from train and validation windows
     """
-    if not len(a) or not len(b):
-        return np.nan, np.nan
-    spread = np.sqrt((np.var(a) + np.var(b)) / 2)
-    gap = np.mean(a) - np.mean(b)
-    smd = gap / spread if spread else (0.0 if gap == 0 else np.copysign(np.inf, gap))
-    at = np.sort(np.concatenate([a, b]))
-    ks = np.abs(
-        np.searchsorted(np.sort(a), at, side="right") / len(a) - np.searchsorted(np.sort(b), at, side="right") / len(b)
-    ).max()
-    return smd, ks
+    return negatives in settings["evaluation" if split == "test" else "training"]
+
+
+def keep_needed(drawn, peaks, settings):
+    """The windows that some stage reads.
+
+    drawn: dict of a set's name to data frame chrom, start, end, name (= split); peaks: data frame with name (= split)
+    settings: as for `is_needed`
+    Returns a data frame chrom, start, end, name, negatives (= set).
+    Raises InputError when a set has no window in a split that has peaks.
+    """
+    needed = []
+    for name, windows in drawn.items():
+        wanted = [split for split in SPLITS if is_needed(name, split, settings)]
+        for split in wanted:
+            if (peaks["name"] == split).any() and not (windows["name"] == split).any():
+                raise InputError(
+                    f"no window for the set `{name}` on the {split} chromosomes; take it out of negatives.training and "
+                    "negatives.evaluation"
+                )
+        needed.append(
+            windows.loc[windows["name"].isin(wanted), ["chrom", "start", "end", "name"]].assign(negatives=name)
+        )
+    return pd.concat(needed)

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from cisgrammar.dna import CODES
+from cisgrammar.dna import CODES, UNKNOWN
+from cisgrammar.extraction import chromosome_lengths, extract_regions
 from cisgrammar.files import open_text
 from cisgrammar.intervals import read_bed
 from cisgrammar.log import InputError
 from cisgrammar.model import probability, score
-from cisgrammar.sequences import extract_codes
 
 SHORTEST_BP = 20
 
@@ -18,11 +18,17 @@ def is_fasta(path):
         return next((line for line in handle if line.strip()), "").startswith(">")
 
 
-def read_fasta(path):
+def read_fasta(path, channels=()):
     """(ids, codes) of a FASTA file, plain or gzip: list of str, list of uint8 arrays; letters beyond ACGT are unknown.
 
-    Raises InputError with the record when a sequence has fewer than 20 bp.
+    channels: names of what the model reads besides the bases
+    Raises InputError with the record when a sequence has fewer than 20 bp, and when there are channels.
     """
+    if channels:
+        raise InputError(
+            f"{path}: the model also reads {', '.join(channels)} (sequences.channels), which a FASTA file does not hold; "
+            "give a BED file of regions of the genome, or train a model without channels"
+        )
     ids, parts = [], []
     with open_text(path) as handle:
         for line in handle:
@@ -35,13 +41,14 @@ def read_fasta(path):
     return check_lengths(path, ids, codes)
 
 
-def read_regions(path, genome, lengths):
-    """(ids, codes) of the regions of a BED file; the id is the name column, or chrom:start-end where there is none.
+def read_regions(path, store, channels=()):
+    """(ids, codes, channels) of the regions of a BED file; the id is the name column, or chrom:start-end without one.
 
-    lengths: dict of chromosome name to length in bp
+    store: genome store (covariates.Store); channels: list of dicts path, mean, sd, to be read too
+    Returns a list of str, of uint8 arrays (bases,) and of float16 arrays (channels, bases).
     Raises InputError when a region lies outside the genome or has fewer than 20 bp.
     """
-    regions = read_bed(path)
+    regions, lengths = read_bed(path), chromosome_lengths(store)
     outside = ~regions["chrom"].isin(list(lengths)) | (regions["end"] > regions["chrom"].map(lengths))
     if outside.any():
         row = regions[outside].iloc[0]
@@ -51,8 +58,8 @@ def read_regions(path, genome, lengths):
         )
     places = regions["chrom"] + ":" + regions["start"].astype(str) + "-" + regions["end"].astype(str)
     ids = regions["name"].where(regions["name"] != ".", places) if "name" in regions else places
-    codes = [extract_codes(regions.iloc[[i]], genome)[0] for i in range(len(regions))]
-    return check_lengths(path, list(ids), codes)
+    codes, values = extract_regions(regions, store, channels)
+    return *check_lengths(path, list(ids), codes), values
 
 
 def check_lengths(path, ids, codes):
@@ -66,25 +73,30 @@ def check_lengths(path, ids, codes):
     return ids, codes
 
 
-def score_sequences(network, codes, window_bp):
+def score_sequences(network, codes, window_bp, channels=None, encoding=None):
     """Probability that each sequence is bound, float array (sequences,).
 
-    network: Network with one head; codes: list of uint8 arrays; window_bp: width that the network was trained on
-    A shorter sequence is set in the middle of unknown bases; a longer one is scored in windows every half width, counted
-    from both ends so that both strands score alike, and gets its best window's score. Probabilities hold for the share of
-    bound windows that the network was trained on.
+    network: Network with one head; codes: list of uint8 arrays (bases,); window_bp: width that the network was trained on
+    channels: list of float arrays (channels, bases), or None; encoding: settings of `layers.encode`
+    A shorter sequence is set in the middle of unknown bases, with 0, the mean, in the channels; a longer one is scored in
+    windows every half width, counted from both ends so that both strands score alike, and gets its best window's score.
+    Probabilities hold for the share of bound windows that the network was trained on.
     """
-    windows, owner = [], []
-    for i, sequence in enumerate(codes):
-        missing = window_bp - len(sequence)
+
+    def cut(sequence, fill):
+        missing = window_bp - sequence.shape[-1]
         if missing >= 0:
             left = sorted({missing // 2, missing - missing // 2})
-            cut = np.array([np.pad(sequence, (n, missing - n), constant_values=4) for n in left])
-        else:
-            starts = np.arange(0, -missing, max(1, window_bp // 2))
-            starts = np.union1d(starts, -missing - starts)
-            cut = np.lib.stride_tricks.sliding_window_view(sequence, window_bp)[starts]
-        windows.append(cut)
-        owner.append(np.full(len(cut), i))
-    logits = score(network, np.concatenate(windows))[:, 0]
-    return probability(pd.Series(logits).groupby(np.concatenate(owner)).max().to_numpy())
+            beside = [(0, 0)] * (sequence.ndim - 1)
+            return np.array([np.pad(sequence, [*beside, (n, missing - n)], constant_values=fill) for n in left])
+        starts = np.arange(0, -missing, max(1, window_bp // 2))
+        starts = np.union1d(starts, -missing - starts)
+        places = np.lib.stride_tricks.sliding_window_view(sequence, window_bp, axis=-1)
+        return np.moveaxis(places[..., starts, :], -2, 0)
+
+    windows = [cut(sequence, UNKNOWN) for sequence in codes]
+    owner = np.repeat(np.arange(len(codes)), [len(part) for part in windows])
+    if channels is not None:
+        channels = np.concatenate([cut(values, 0) for values in channels])
+    logits = score(network, np.concatenate(windows), channels, encoding)[:, 0]
+    return probability(pd.Series(logits).groupby(owner).max().to_numpy())

@@ -98,7 +98,8 @@ def check_reads(path, lengths, needs_index):
     kind = read_format(path)
     if kind == "BAM":
         return check_bam(path, lengths, needs_index)
-    columns = [0, 1, 2]
+    if kind == "BEDPE":
+        check_fragments(path, lengths)
     n, names = 0, set()
     try:
         chunks = pd.read_csv(
@@ -106,7 +107,7 @@ def check_reads(path, lengths, needs_index):
             sep="\t",
             header=None,
             comment="#",
-            usecols=columns,
+            usecols=[0, 1, 2],
             dtype={0: str, 1: "int64", 2: "int64"},
             chunksize=1_000_000,
             quoting=csv.QUOTE_NONE,
@@ -123,6 +124,19 @@ def check_reads(path, lengths, needs_index):
         raise InputError(f"{path}: not a {kind} file ({str(error).splitlines()[0]}); check its columns") from error
     check_names(names, lengths, path)
     return kind, n
+
+
+def check_fragments(path, lengths):
+    """Raise InputError when a BEDPE file holds both mates in a row, as bedtools writes it, instead of a fragment.
+
+    macs3 would take the first mate for the fragment.
+    """
+    row = next(bed_rows(path), [])[:6]
+    if len(row) == 6 and row[3] in {*lengths, "."} and all(place.lstrip("-").isdigit() for place in row[4:]):
+        raise InputError(
+            f"{path}: a BEDPE file of bedtools, with both mates in a row; write chromosome, start and end of each fragment, "
+            "or give the BAM file"
+        )
 
 
 def check_bam(path, lengths, needs_index):

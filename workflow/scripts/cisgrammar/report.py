@@ -1,22 +1,20 @@
 """The report: one HTML file that tells, experiment by experiment, what was learned and how well it holds."""
 
-import base64
-import io
 import logging
-import re
 from pathlib import Path
 
 import h5py
 import jinja2
 import matplotlib
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 from tangermeme.plot import plot_logo
 
 from cisgrammar.files import atomic, read_json
 from cisgrammar.log import InputError
+from cisgrammar.page import STYLE, as_svg, data_uri, read_table
+from cisgrammar.reads_page import describe_reads, draw_reads
 from cisgrammar.splits import SPLITS
 
 # Colours of Okabe and Ito (2008, Color Universal Design), never the only sign that tells models apart.
@@ -27,43 +25,30 @@ MODELS = {
     "gc": {"name": "GC", "color": "#666666", "marker": "^", "linestyle": (0, (1, 1.2))},
 }
 BASES = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
-TEXT_COLUMNS = (*("cell_type", "tf", "model", "negatives", "step", "split", "covariate"), *("phase", "chrom"))
-QUALITY_COLUMNS = ("role", "replicate", "format", "paired", "flags")
 MATCH_COLUMNS = ("motif", "jaspar_id", "jaspar_name", "strand")
 FEW_PEAKS, LARGEST_SMD, LARGEST_AUROC, LARGEST_Q = 30, 0.1, 0.6, 0.01
 N_MOTIFS, N_PEAKS, LOGO_BP, ROWS_PER_FIGURE = 6, 2, 80, 40
 TOLERANCE = 0.01
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#555555",
-    "axes.labelcolor": "#222222",
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "xtick.color": "#444444",
-    "ytick.color": "#444444",
-    "legend.frameon": False,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "cisgrammar",
-}
 
 
-def write_report(experiments, folder, output, provenance, template, splits):
+def write_report(experiments, folder, output, provenance, template, splits, measured):
     """Write the report as one HTML file that needs no network.
 
     experiments: list of (cell_type, tf); folder: the folder `results`; output: path of the HTML file
     provenance: dict with config (text), versions (dict from software to version) and seed
     template: path of the Jinja2 template; splits: path of splits.tsv
+    measured: dict of quality, agreement and support to the experiments that have such a table; one that lies there of
+    other settings, as when ready peaks took the place of reads, is not shown
     All numbers and figures come from the files of the workflow, and the same files give the same bytes. The
     page is written section by section, so that the figures of one experiment at a time are in memory.
     Raises InputError when summary.tsv has no row for an experiment, or does not agree with predictions.tsv.
     """
     folder, template = Path(folder), Path(template)
     summary = read_table(folder / "summary.tsv")
-    entries = [summarise(cell_type, tf, folder, summary) for cell_type, tf in experiments]
+    entries = []
+    for key in map(tuple, experiments):
+        reads = describe_reads(folder / "peaks" / key[0] / key[1], {name for name in measured if key in measured[name]})
+        entries.append(summarise(*key, folder, summary, reads))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),
         autoescape=True,
@@ -72,7 +57,13 @@ def write_report(experiments, folder, output, provenance, template, splits):
         lstrip_blocks=True,
     )
     environment.filters.update(
-        fixed=fixed, count=count, tiny=tiny, percent=percent, split_name=split_name, covariate_name=covariate_name
+        fixed=fixed,
+        count=count,
+        tiny=tiny,
+        percent=percent,
+        set_name=set_name,
+        split_name=split_name,
+        covariate_name=covariate_name,
     )
     content = {
         "entries": entries,
@@ -99,9 +90,20 @@ def count(value):
     return f"{int(value):,}"
 
 
+def set_name(negatives):
+    """A set of negatives as the report calls it."""
+    return {
+        "matched": "matched windows without a peak",
+        "accessible": "open regions without a peak",
+        "motif": "sites of the JASPAR matrices without a peak",
+        "other_peaks": "peaks of other TFs or cell types",
+        "shuffled": "peaks with shuffled dinucleotides",
+    }[negatives]
+
+
 def split_name(split):
     """The split as the report calls it."""
-    return "training" if split == "train" else split
+    return {"train": "training", "all": "all splits"}.get(split, split)
 
 
 def covariate_name(covariate):
@@ -120,17 +122,6 @@ def tiny(p):
     if np.isnan(p):
         return "n/a"
     return "≈ 0" if p == 0 else f"{p:.1e}" if p < 0.001 else f"{p:.3g}"
-
-
-def read_table(path, text=TEXT_COLUMNS, columns=None):
-    """Read a TSV file; columns in `text` stay text (a TF may be called NA), all others are numbers.
-
-    columns: the columns to read, all when None
-    """
-    wanted = None if columns is None else lambda name: name in columns
-    table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(text, str), keep_default_na=False, usecols=wanted)
-    numbers = [name for name in table.columns if name not in text]
-    return table.assign(**{name: pd.to_numeric(table[name]) for name in numbers})
 
 
 def chromosomes(path):
@@ -166,19 +157,32 @@ def read_motifs(path):
     return sorted(found, key=lambda motif: -motif["n_sites"])
 
 
-def read_quality(path):
-    """Rows of quality.tsv as dicts, none for ready peaks."""
-    return read_table(path, QUALITY_COLUMNS).to_dict("records") if path.exists() else []
+def on_matched(path):
+    """The rows of a table of the stage negatives that tell of the matched ones."""
+    table = read_table(path)
+    return table[table["negatives"] == "matched"]
 
 
-def summarise(cell_type, tf, folder, summary):
+def other_sets(rows):
+    """The sets of negatives in the summary of an experiment beside the matched ones."""
+    return [name for name in rows["negatives"].unique() if name != "matched"]
+
+
+def scores_on(negatives, rows):
+    """Dict of a model to its row of the summary on one set of negatives, in the order of MODELS."""
+    found = {row["model"]: row for row in rows[rows["negatives"] == negatives].to_dict("records")}
+    return {model: found[model] for model in MODELS if model in found}
+
+
+def summarise(cell_type, tf, folder, summary, reads=None):
     """What the overview says of one experiment: peaks, scores, best match and flags, as a dict.
 
+    reads: what `describe_reads` says of it, None for nothing
     Raises InputError when the summary lacks a model of the experiment.
     """
     place = Path(cell_type) / tf
-    rows = summary[(summary["cell_type"] == cell_type) & (summary["tf"] == tf) & (summary["negatives"] == "matched")]
-    scores = {row["model"]: row for row in rows.to_dict("records")}
+    rows = summary[(summary["cell_type"] == cell_type) & (summary["tf"] == tf)]
+    scores, *others = (scores_on(negatives, rows) for negatives in ("matched", *other_sets(rows)))
     lacking = [model for model in ("cnn", "pwm", "gc") if model not in scores]
     if lacking:
         raise InputError(
@@ -187,7 +191,7 @@ def summarise(cell_type, tf, folder, summary):
         )
     steps = read_table(folder / "peaks" / place / "counts.tsv")
     n_peaks = {row.step: row.n for row in steps.itertuples() if row.step in SPLITS}
-    balance = read_table(folder / "negatives" / place / "balance.tsv")
+    balance = on_matched(folder / "negatives" / place / "balance.tsv")
     motifs = read_motifs(folder / "motifs" / place / "matches.tsv")
     matches = sorted((m for motif in motifs for m in motif["matches"][:1]), key=lambda m: (m["q"], m["p"]))
     cnn = scores["cnn"]
@@ -199,14 +203,14 @@ def summarise(cell_type, tf, folder, summary):
     for covariate, rows in balance[~(balance["smd_after"].abs() <= LARGEST_SMD)].groupby("covariate", sort=False):
         where = ", ".join(map(split_name, rows["split"]))
         flags.append(f"{covariate_name(covariate)} not balanced (|SMD| > {LARGEST_SMD:g}) in {where}")
-    separable = read_table(folder / "negatives" / place / "separability.tsv")
+    separable = on_matched(folder / "negatives" / place / "separability.tsv")
     told = separable[separable["auroc"] > LARGEST_AUROC]
     if len(told):
         flags.append(f"covariates tell negatives from peaks in {', '.join(map(split_name, told['split']))}")
-    quality = read_quality(folder / "peaks" / place / "quality.tsv")
-    # The standard for the number of fragments is that for the human genome, so it stands in the table alone.
-    remarks = {r for row in quality if row["role"] == "treatment" for r in row["flags"].split("; ") if r}
-    flags.extend(f"reads: {remark}" for remark in sorted(remarks) if not remark.startswith("usable fragments"))
+    draws = read_table(folder / "negatives" / place / "draws.tsv")
+    short = draws[(draws["negatives"] == "matched") & (draws["drawn"] < draws["wanted"])]
+    flags.extend(f"{row.drawn} of {row.wanted} negatives in {split_name(row.split)}" for row in short.itertuples())
+    flags.extend(reads["flags"] if reads else [])
     if not motifs:
         flags.append("no motif found")
     elif not any(match["q"] < LARGEST_Q for match in matches):
@@ -217,12 +221,15 @@ def summarise(cell_type, tf, folder, summary):
         "place": place,
         "anchor": f"{cell_type}.{tf}",
         "n_peaks": n_peaks,
-        "scores": {model: scores[model] for model in MODELS if model in scores},
+        "scores": scores,
+        "others": dict(zip(other_sets(rows), others, strict=True)),
+        "draws": draws.to_dict("records"),
         "n_pos": int(cnn["n_pos"]),
         "n_neg": int(cnn["n_neg"]),
         "prevalence": cnn["prevalence"],
         "match": matches[0] if matches else None,
         "flags": flags,
+        "reads": reads,
         "device": read_json(folder / "training" / place / "model.json")["device"],
     }
 
@@ -232,8 +239,7 @@ def section(entry, folder):
     place = entry["place"]
     logging.info("section of %s in %s", entry["tf"], entry["cell_type"])
     counts = read_table(folder / "peaks" / place / "counts.tsv").to_dict("records")
-    balance = read_table(folder / "negatives" / place / "balance.tsv")
-    gc = balance[balance["covariate"] == "gc"]
+    balance = on_matched(folder / "negatives" / place / "balance.tsv")
     runs = [training_run("training", folder / "training" / place)]
     if "transfer" in entry["scores"]:
         runs.append(training_run("transfer", folder / "transfer" / place / "from_others"))
@@ -244,11 +250,11 @@ def section(entry, folder):
     return dict(
         **entry,
         steps=[row for row in counts if row["step"] not in SPLITS],
-        quality=read_quality(folder / "peaks" / place / "quality.tsv"),
+        **draw_reads(folder / "peaks" / place, entry["reads"]),
         balance=balance.to_dict("records"),
-        separability=read_table(folder / "negatives" / place / "separability.tsv").to_dict("records"),
-        n_negatives=dict(zip(balance["split"], balance["n_negatives"], strict=True)),
-        gc_figure=None if gc.empty else gc_means(gc),
+        separability=on_matched(folder / "negatives" / place / "separability.tsv").to_dict("records"),
+        learned={row["negatives"]: row["drawn"] for row in entry["draws"] if row["split"] == "train"},
+        balance_figure=balance_plot(balance),
         curves=curves(entry, folder / "evaluation" / place / "predictions.tsv"),
         runs=runs,
         motifs=motifs[:N_MOTIFS],
@@ -272,21 +278,6 @@ def training_run(stage, folder):
         "phases": list(dict.fromkeys(history["phase"])),
         "figure": training_curves(history),
     }
-
-
-def data_uri(content, kind):
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def as_svg(figure):
-    """The figure as a data URI of an SVG without a date; an image of its own, so that ids cannot clash.
-
-    Coordinates of paths are cut to hundredths of a point, which makes the file a third smaller.
-    """
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    short = re.sub(rb' d="[^"]+"', lambda path: re.sub(rb"(\.\d\d)\d+", rb"\1", path[0]), buffer.getvalue())
-    return data_uri(re.sub(rb"\s*\n\s*", b"\n", short), "image/svg+xml")
 
 
 @matplotlib.rc_context(STYLE)
@@ -327,7 +318,8 @@ def curves(entry, path):
     The precision-recall curve is the staircase whose area is the average precision.
     Raises InputError when windows or scores differ from the summary's.
     """
-    table = read_table(path, columns={"label", *MODELS})
+    table = read_table(path, columns={"label", "negatives", *MODELS})
+    table = table[(table["label"] == 1) | (table["negatives"] == "matched")]
     label = table["label"].to_numpy()
     n_pos, n_neg = int((label == 1).sum()), int((label == 0).sum())
     if (n_pos, n_neg) != (entry["n_pos"], entry["n_neg"]):
@@ -409,28 +401,25 @@ def training_curves(history):
 
 
 @matplotlib.rc_context(STYLE)
-def gc_means(balance):
-    """Mean GC content of peaks, candidates and negatives in every split."""
-    figure = Figure(figsize=(5.2, 0.95 + 0.3 * len(balance)), layout="constrained")
-    axes = figure.subplots()
-    rows = np.arange(len(balance))
-    signs = (
-        ("mean_candidates", "all candidates", {"marker": "^", "color": "#666666", "ms": 6}),
-        (
-            "mean_negatives",
-            "negatives",
-            {"marker": "o", "color": "#D55E00", "mfc": "none", "mew": 1.6, "ms": 9},
-        ),
-        ("mean_peaks", "peaks", {"marker": "s", "color": "#0072B2", "ms": 4}),
-    )
-    for column, name, sign in signs:
-        axes.plot(balance[column], rows, ls="", label=name, **sign)
-    axes.set_yticks(rows, balance["split"].map(split_name), parse_math=False)
-    axes.tick_params(axis="y", length=0)
-    axes.set(ylim=(len(balance) - 0.5, -0.5), xlabel="mean GC content (share of G and C)")
-    axes.margins(x=0.12)
-    axes.grid(color="#e4e7ea", lw=0.6)
-    figure.legend(loc="outside upper center", ncols=3)
+def balance_plot(balance):
+    """Standardised mean differences from the peaks, of all candidates and of the negatives: a Love plot (Love 2002)."""
+    covariates, splits = balance["covariate"].unique(), [s for s in SPLITS if s in set(balance["split"])]
+    figure = Figure(figsize=(7.4, 1.0 + 0.24 * len(covariates)), layout="constrained")
+    panels = figure.subplots(1, len(splits), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, split in zip(panels, splits, strict=True):
+        table = balance[balance["split"] == split].set_index("covariate").reindex(covariates)
+        rows = np.arange(len(covariates))
+        axes.axvspan(-LARGEST_SMD, LARGEST_SMD, color="#e4e7ea", lw=0)
+        sign = {"ls": "", "clip_on": False}
+        axes.plot(table["smd_before"], rows, label="all candidates", marker="^", color="#666666", ms=5, **sign)
+        axes.plot(table["smd_after"], rows, label="negatives", marker="o", color="#D55E00", ms=5, **sign)
+        axes.set_yticks(rows, map(covariate_name, covariates), parse_math=False)
+        axes.tick_params(axis="y", length=0)
+        axes.set(title=split_name(split), ylim=(len(rows) - 0.5, -0.5))
+        axes.grid(color="#e4e7ea", lw=0.6)
+        axes.set_axisbelow(True)
+    figure.supxlabel("difference of the means, peaks less others (standard deviations)", fontsize=9)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return as_svg(figure)
 
 

@@ -1,71 +1,94 @@
-"""The file of sequences of one experiment: windows as small integers, with label, split and weight.
+"""The file of sequences of one experiment: windows as small integers, with channels, label, split and weight.
 
-sequences.h5 holds, one row per window: codes uint8 (windows, width + 2 flank), 0..3 for A C G T and 4 for unknown;
-chrom, start, end (of the window without flanks, BED), label (1 bound, 0 not), split (0 train, 1 validation, 2 test),
-weight float32. Attributes: alphabet, window_bp, flank_bp, splits.
+sequences.h5 holds, one row per window:
+  codes     uint8 (windows, window_bp + 2 flank_bp): 0..3 for A C G T, 4 for other letters and beyond the chromosome,
+            5 for padding; a window narrower than the widest lies in the middle of its row, with its flanks
+  channels  float16 (windows, channels, window_bp + 2 flank_bp), normalised; absent where there is none
+  chrom, start, end   of the window without flanks, BED
+  negatives the set of negatives that a window belongs to, empty for peaks; of a window in the set `shuffled` the bases are
+            those of a peak with its dinucleotides shuffled
+  label     1 bound, 0 not;  split  0 train, 1 validation, 2 test;  weight  float32
+Attributes: alphabet, window_bp (the widest), flank_bp, splits, genome (checksum of its sequence), channels (names), mean
+and sd (one per channel, of the training windows), and how networks are to read the file (`layers.encode`): unknown,
+centred, position_channel. It is written by `extraction.write_sequences`.
 """
 
 import h5py
 import numpy as np
-import pandas as pd
-import pyfaidx
 
-from cisgrammar.dna import CODES
-from cisgrammar.files import atomic
+from cisgrammar.dna import PADDING
 from cisgrammar.log import InputError
 from cisgrammar.splits import SPLITS
 
+ENCODING = ("unknown", "centred", "position_channel")
 
-def extract_codes(windows, genome, flank_bp=0):
-    """Sequence codes of windows, read from an indexed FASTA file.
 
-    windows: data frame chrom, start, end, all of one width
-    Returns a uint8 array (windows, width + 2 flank_bp), 0..3 for A C G T; 4 for other bases and beyond the chromosome.
+def inside(lengths, width):
+    """Which columns belong to windows that lie in the middle of rows of `width`; of an odd rest more is behind them.
+
+    lengths: int array (windows,). Returns a bool array (windows, width), read-only where all are that long.
     """
-    width = int(windows["end"].iloc[0] - windows["start"].iloc[0]) + 2 * flank_bp
-    codes = np.full((len(windows), width), 4, dtype=np.uint8)
-    with pyfaidx.Fasta(str(genome), as_raw=True) as fasta:
-        for i, (chrom, start, end) in enumerate(zip(windows["chrom"], windows["start"], windows["end"], strict=True)):
-            first = max(0, start - flank_bp)
-            sequence = fasta[chrom][first : end + flank_bp].encode()
-            at = first - (start - flank_bp)
-            codes[i, at : at + len(sequence)] = CODES[np.frombuffer(sequence, dtype=np.uint8)]
-    return codes
+    if (lengths >= width).all():
+        return np.broadcast_to(True, (len(lengths), width))
+    first, column = (width - lengths)[:, None] // 2, np.arange(width)
+    return (column >= first) & (column < first + lengths[:, None])
 
 
-def write_sequences(peaks, negatives, genome, flank_bp, path):
-    """Extract peaks (label 1) and negatives (label 0) and write them to `path`; the name column gives the split."""
-    windows = pd.concat([peaks.assign(label=1), negatives.assign(label=0)], ignore_index=True)
-    codes = extract_codes(windows, genome, flank_bp)
-    with atomic(path) as temporary, h5py.File(temporary, "w", track_order=False) as store:
-        store.attrs.update(
-            alphabet="ACGT", window_bp=codes.shape[1] - 2 * flank_bp, flank_bp=flank_bp, splits=list(SPLITS)
-        )
-        rows = max(1, min(len(codes), (1 << 20) // codes.shape[1]))
-        store.create_dataset("codes", data=codes, chunks=(rows, codes.shape[1]), compression="gzip", shuffle=True)
-        store["chrom"] = windows["chrom"].to_numpy(dtype=h5py.string_dtype())
-        store["start"] = windows["start"].to_numpy(dtype=np.int64)
-        store["end"] = windows["end"].to_numpy(dtype=np.int64)
-        store["label"] = windows["label"].to_numpy(dtype=np.uint8)
-        store["split"] = windows["name"].map({name: i for i, name in enumerate(SPLITS)}).to_numpy(dtype=np.uint8)
-        store["weight"] = np.ones(len(windows), dtype=np.float32)
+def read_rows(dataset, rows, columns=slice(None), most=4096):
+    """Rows of a chunked HDF5 dataset in the order asked for, an array (len(rows), ..., columns).
+
+    rows: int array, in any order; columns: slice of the last axis; most: rows read at a time
+    Every chunk with a wanted row is read once, neighbouring ones together, so that both a whole file and a random
+    batch of a few rows are read at the speed of the disk and of the decompression.
+    """
+    rows = np.asarray(rows, dtype=np.int64)
+    size, order = dataset.chunks[0], np.argsort(rows, kind="stable")
+    chunks = rows[order] // size
+    apart = (np.diff(chunks) > 1) | (np.diff(chunks * size // most) > 0)
+    found = np.empty((len(rows), *dataset.shape[1:-1], len(range(dataset.shape[-1])[columns])), dataset.dtype)
+    for places in np.split(order, np.flatnonzero(apart) + 1) if len(rows) else []:
+        first = rows[places[0]]
+        found[places] = dataset[first : rows[places[-1]] + 1][rows[places] - first][..., columns]
+    return found
 
 
 def read_sequences(path, split=None, flank=False):
     """Windows of a sequence file, of one split or of all.
 
-    flank: whether the codes come with their flanks
-    Returns a dict: codes uint8 (windows, bases), chrom (str), start, end (int64), label (uint8), weight (float32),
-    and window_bp, flank_bp (int).
+    flank: whether codes, channels and mask come with the flanks
+    Returns a dict: codes uint8 (windows, bases); channels float16 (windows, channels, bases) or None; mask bool (windows,
+    bases), False in padding; chrom, negatives (str), start, end, length (int64, bp), label (uint8), weight (float32);
+    window_bp, flank_bp (int); normalisation, a list of dicts name, mean, sd, one per channel; encoding, what
+    `layers.encode` is to be told.
     Raises InputError when there is no such window.
     """
     with h5py.File(path, "r") as store:
-        keep = np.ones(len(store["label"]), dtype=bool) if split is None else store["split"][:] == SPLITS.index(split)
-        if not keep.any():
+        n = len(store["label"])
+        rows = np.arange(n) if split is None else np.flatnonzero(store["split"][:] == SPLITS.index(split))
+        if not len(rows):
             raise InputError(f"{path}: no window of the {split} chromosomes; choose others under references.splits")
-        data = {name: store[name][:][keep] for name in ("start", "end", "label", "weight")}
-        data["chrom"] = store["chrom"].asstr()[:][keep]
+        data = {name: store[name][:][rows] for name in ("start", "end", "label", "weight")}
+        data |= {name: store[name].asstr()[:][rows] for name in ("chrom", "negatives")}
         flank_bp, window_bp = int(store.attrs["flank_bp"]), int(store.attrs["window_bp"])
-        codes = store["codes"][:][keep]
-    data["codes"] = codes if flank else codes[:, flank_bp : flank_bp + window_bp]
+        columns = slice(None) if flank else slice(flank_bp, flank_bp + window_bp)
+        data["codes"] = read_rows(store["codes"], rows, columns)
+        data["channels"] = read_rows(store["channels"], rows, columns) if "channels" in store else None
+        described = [store.attrs[name].tolist() for name in ("channels", "mean", "sd")]
+        data["encoding"] = {name: store.attrs[name] for name in ENCODING}
+    data["encoding"] |= {name: bool(data["encoding"][name]) for name in ENCODING[1:]}
+    data["normalisation"] = [
+        dict(zip(("name", "mean", "sd"), one, strict=True)) for one in zip(*described, strict=True)
+    ]
+    data["length"] = data["end"] - data["start"]
+    beside = 2 * flank_bp if flank else 0
+    data["mask"] = inside(data["length"] + beside, window_bp + beside)
+    hide_padding(data["codes"], data["channels"], data["mask"])
     return {**data, "window_bp": window_bp, "flank_bp": flank_bp}
+
+
+def hide_padding(codes, channels, mask):
+    """Write padding where `mask` is False, in place: code 5, and 0 in the channels (None, or (windows, channels, bases))."""
+    if not mask.all():
+        codes[~mask] = PADDING
+        if channels is not None:
+            channels[np.broadcast_to(~mask[:, None], channels.shape)] = 0

@@ -12,10 +12,10 @@ from lightning_fabric import Fabric
 from sklearn.metrics import average_precision_score
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from cisgrammar.layers import one_hot
+from cisgrammar.layers import encode
 from cisgrammar.log import InputError
 from cisgrammar.model import choose_device, score
-from cisgrammar.sequences import read_sequences
+from cisgrammar.sequences import hide_padding, inside, read_sequences
 from cisgrammar.splits import SPLITS
 
 
@@ -44,10 +44,20 @@ def draw_epoch(labels, tasks, negatives_per_positive, rng):
 
 
 def draw_windows(data, rows, rng):
-    """Codes (len(rows), window_bp) of windows, each shifted by a random number of bases within its flanks."""
+    """Windows, each shifted by a random number of bases within its flanks.
+
+    data: dict of `read_sequences` with flanks; `channels` and `length` may be absent
+    Returns (codes (len(rows), window_bp), channels (len(rows), channels, window_bp) or None).
+    """
     width, flank = data["window_bp"], data["flank_bp"]
     shifts = rng.integers(0, 2 * flank + 1, len(rows))
-    return np.lib.stride_tricks.sliding_window_view(data["codes"], width, axis=1)[rows, shifts]
+    codes = np.lib.stride_tricks.sliding_window_view(data["codes"], width, axis=1)[rows, shifts]
+    channels = data.get("channels")
+    if channels is not None:
+        channels = np.lib.stride_tricks.sliding_window_view(channels, width, axis=2)[rows, :, shifts]
+    if "length" in data:
+        hide_padding(codes, channels, inside(data["length"][rows], width))
+    return codes, channels
 
 
 def log_prior_shift(labels, tasks, negatives_per_positive):
@@ -65,7 +75,7 @@ def log_prior_shift(labels, tasks, negatives_per_positive):
 
 def validate(network, data, tasks):
     """(mean loss, mean AUPRC over the tasks) on validation windows."""
-    logits = score(network, data["codes"])[np.arange(len(tasks)), tasks]
+    logits = score(network, data["codes"], data.get("channels"), data.get("encoding"))[np.arange(len(tasks)), tasks]
     with np.errstate(invalid="ignore"):
         loss = np.mean(np.logaddexp(0, logits) - data["label"] * logits)
     if not np.isfinite(loss):
@@ -99,7 +109,8 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
     """Fit a network and leave it with the weights that do best on the validation windows.
 
     network: Network, on the CPU; changed in place
-    train, validation: dicts of `read_sequences`, train with flanks; an int array `task` per window names its output
+    train, validation: dicts of `read_sequences`, train with flanks; an int array `task` per window names its output;
+    without `channels`, `encoding` and `length` all windows are bases of one width
     settings: dict batch_size, learning_rate, weight_decay, epochs, patience, negatives_per_positive
     fabric: lightning Fabric; rng: numpy Generator; phase: word for the history
     parameters: the parameters to fit; the others stay bit for bit as they are, and dropout is off; default all
@@ -133,13 +144,11 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
             network.train(parameters is None)
             order = draw_epoch(labels, tasks, settings["negatives_per_positive"], rng)
             for rows in np.array_split(order, n_steps):
-                codes = torch.as_tensor(draw_windows(train, rows, rng)).to(fabric.device)
+                sequences = encode(*draw_windows(train, rows, rng), fabric.device, **train.get("encoding", {}))
                 task = torch.as_tensor(tasks[rows]).to(fabric.device)
                 label = torch.as_tensor(train["label"][rows]).float().to(fabric.device)
                 weight = torch.as_tensor(train["weight"][rows]).to(fabric.device)
-                logits = model.member_logits(one_hot(codes))[torch.arange(len(task)), :, task] + shift[task].unsqueeze(
-                    1
-                )
+                logits = model.member_logits(sequences)[torch.arange(len(task)), :, task] + shift[task].unsqueeze(1)
                 # The sum over the members: each learns as if it were alone.
                 loss = binary_cross_entropy_with_logits(
                     logits, label.unsqueeze(1).expand_as(logits), weight.unsqueeze(1).expand_as(logits), reduction="sum"
@@ -182,7 +191,11 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
 
 
 def describe(network_settings, data, splits, **more):
-    """What model.json tells: how to build the network again, and what it was trained on."""
+    """What model.json tells: how to build the network again, what it was trained on, and how its input was made.
+
+    `channels` are dicts name, mean, sd, the normalisation of each; of several tasks, mean and sd are lists with a number
+    per task. `encoding` is what `layers.encode` is to be told.
+    """
     chromosomes = {split: sorted(splits.loc[splits["split"] == split, "chrom"]) for split in SPLITS}
     reach = network_settings["filter_bp"]
     return {
@@ -190,6 +203,8 @@ def describe(network_settings, data, splits, **more):
         "window_bp": data["window_bp"],
         "receptive_field_bp": reach,
         "chromosomes": chromosomes,
+        "channels": data.get("normalisation", []),
+        "encoding": data.get("encoding", {}),
         **more,
     }
 
@@ -203,13 +218,27 @@ def read_task(path, split, flank=False, task=0):
 def join_tasks(paths, split, flank=False):
     """Windows of several experiments in one dict; the head of each is its place in `paths`.
 
-    Raises InputError when their windows differ in width.
+    Raises InputError when their windows differ in width, or their channels in name.
     """
     parts = [read_task(path, split, flank, task) for task, path in enumerate(paths)]
     if len({(part["window_bp"], part["flank_bp"]) for part in parts}) > 1:
         raise InputError(f"windows differ in width among {', '.join(map(str, paths))}; rerun the target `sequences`")
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in ("codes", "label", "weight", "task")}
-    return {**joined, "window_bp": parts[0]["window_bp"], "flank_bp": parts[0]["flank_bp"]}
+    names = {(*(channel["name"] for channel in part["normalisation"]), *part["encoding"].values()) for part in parts}
+    if len(names) > 1:
+        raise InputError(f"channels differ among {', '.join(map(str, paths))}; rerun the target `sequences`")
+    arrays = ["codes", "label", "weight", "task", "length", *(["channels"] if parts[0]["channels"] is not None else [])]
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in arrays}
+    normalisation = [
+        {"name": same[0]["name"], **{key: [channel[key] for channel in same] for key in ("mean", "sd")}}
+        for same in zip(*(part["normalisation"] for part in parts), strict=True)
+    ]
+    alike = {name: parts[0][name] for name in ("window_bp", "flank_bp", "encoding")}
+    return {**joined, **alike, "normalisation": normalisation}
+
+
+def count_channels(data):
+    """Rows of a network's input for windows as `read_sequences` gives them: four bases, channels, position."""
+    return 4 + len(data["normalisation"]) + data["encoding"]["position_channel"]
 
 
 def network_settings(settings):
