@@ -5,11 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from cisgrammar.architectures import detectors
 from cisgrammar.dna import reverse_complement_codes
 from cisgrammar.interpretation import choose_windows, contributions, filter_matrices, write_contributions
 from cisgrammar.layers import one_hot, reverse_complement
 from cisgrammar.log import InputError
-from cisgrammar.model import Network, score
+from cisgrammar.model import score
 from tangermeme.ersatz import dinucleotide_shuffle
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -27,13 +28,13 @@ def random_codes(n, bases, seed=0):
 
 def exact_network(motif=MOTIF, filters=1):
     """A network whose first filter is 0.5 on the very motif, below 0 on all else: logit 6 or -2."""
-    network = Network(filters=filters, filter_bp=len(motif), hidden=1, dropout=0.0, hidden_dropout=0.0)
-    detectors, hidden, head = network.detectors, network.trunk[3], network.head
+    network = detectors(filters=filters, filter_bp=len(motif), hidden=1, dropout=0.0, hidden_dropout=0.0)
+    first, hidden, head = network.detectors, network.trunk[3], network.head
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
-        detectors.free[0, 0] = one_hot(codes_of(motif))
-        detectors.bias.fill_(0.5 - 0.75 * len(motif))
+        first.free[0, 0] = one_hot(codes_of(motif))
+        first.bias.fill_(0.5 - 0.75 * len(motif))
         hidden.weight[0, 0, 0] = 4
         head.weight.fill_(4)
         head.bias.fill_(-2)
@@ -44,7 +45,7 @@ def members_of(*networks):
     """A network whose members are the given ones."""
     states = [network.state_dict() for network in networks]
     _, filters, _, filter_bp = states[0]["trunk.0.free"].shape
-    network = Network(filters, filter_bp, hidden=1, dropout=0.0, hidden_dropout=0.0, members=len(networks))
+    network = detectors(filters, filter_bp, hidden=1, dropout=0.0, hidden_dropout=0.0, members=len(networks))
     network.load_state_dict({name: torch.cat([state[name] for state in states]) for name in states[0]})
     return network.eval()
 
@@ -52,7 +53,7 @@ def members_of(*networks):
 def busy_network(seed=0, members=2):
     """A random network whose logits differ between sequences."""
     torch.manual_seed(seed)
-    network = Network(**SHAPE, members=members)
+    network = detectors(**SHAPE, members=members)
     with torch.no_grad():
         network.detectors.bias.normal_(0, 0.5)
         network.trunk[3].weight.normal_(0, 1)
@@ -101,7 +102,7 @@ def test_contributions_add_up(members, build):
 def test_contributions_with_channels_add_up():
     """They are those of the bases: the references have the channels of their window."""
     torch.manual_seed(0)
-    network = Network(**SHAPE, members=2, channels=6)
+    network = detectors(**SHAPE, members=2, channels=6)
     with torch.no_grad():
         network.trunk[3].weight.normal_(0, 1)
         network.head.weight.normal_(0, 1)
@@ -125,7 +126,7 @@ def test_contributions_with_channels_add_up():
 
 def test_a_channel_has_no_contribution():
     """A network that sees the channel alone gives nothing to the bases."""
-    network = Network(filters=2, filter_bp=5, hidden=2, dropout=0, hidden_dropout=0, channels=5)
+    network = detectors(filters=2, filter_bp=5, hidden=2, dropout=0, hidden_dropout=0, channels=5)
     with torch.no_grad():
         network.detectors.free[..., :4, :] = 0
     channels = np.random.default_rng(2).normal(size=(3, 1, 40))
@@ -230,7 +231,7 @@ def test_windows_are_chosen_by_their_channels_too():
     codes = np.repeat(random_codes(1, 60), 4, axis=0)
     codes[3, :2] = 5
     channels = np.array([0.0, 2, 1, 9])[:, None, None] * np.ones((4, 1, 60))
-    network = Network(filters=1, filter_bp=9, hidden=1, dropout=0.0, hidden_dropout=0.0, channels=5).eval()
+    network = detectors(filters=1, filter_bp=9, hidden=1, dropout=0.0, hidden_dropout=0.0, channels=5).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.fill_(1)
@@ -265,7 +266,7 @@ def test_filter_matrices_know_the_channels():
     codes[3:, 3:12] = reverse_complement_codes(codes_of(MOTIF))
     channels[0, 0, 20], channels[4, 0, 11] = 1, 1
     channels[1, 0, 28] = 1
-    network = Network(filters=1, filter_bp=9, hidden=1, dropout=0.0, hidden_dropout=0.0, channels=5)
+    network = detectors(filters=1, filter_bp=9, hidden=1, dropout=0.0, hidden_dropout=0.0, channels=5)
     with torch.no_grad():
         network.detectors.free.zero_()
         network.detectors.free[0, 0, :4] = one_hot(codes_of(MOTIF))

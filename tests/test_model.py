@@ -5,12 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from cisgrammar.architectures import detectors
 from cisgrammar.dna import reverse_complement_codes
 from cisgrammar.layers import encode, one_hot
-from cisgrammar.model import Network, choose_device, load_model, probability, save_model, score
+from cisgrammar.model import choose_device, load_model, probability, save_model, score
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 SHAPE = {"filters": 8, "filter_bp": 11, "hidden": 6, "dropout": 0.3, "hidden_dropout": 0.1}
+BUILT = {"architecture": "detectors", **SHAPE}
 MOTIF, OTHER = "TGACTCAGC", "CCACGTGAA"
 
 
@@ -24,7 +26,7 @@ def random_codes(n, bases, seed=0):
 
 def random_network(seed=0, tasks=1, **shape):
     torch.manual_seed(seed)
-    return Network(**{**SHAPE, **shape}, tasks=tasks)
+    return detectors(**{**SHAPE, **shape}, tasks=tasks)
 
 
 def trained_network(steps=60):
@@ -43,11 +45,11 @@ def trained_network(steps=60):
 def exact_network(*motifs):
     """A network with a filter of 0.5 on each very motif, below 0 on all else: logit -2, and 8 more for each motif."""
     bases = len(motifs[0])
-    network = Network(filters=len(motifs), filter_bp=bases, hidden=1, dropout=0.0, hidden_dropout=0.0)
-    detectors, hidden, head = network.detectors, network.trunk[3], network.head
+    network = detectors(filters=len(motifs), filter_bp=bases, hidden=1, dropout=0.0, hidden_dropout=0.0)
+    first, hidden, head = network.detectors, network.trunk[3], network.head
     with torch.no_grad():
-        detectors.free.copy_(one_hot(np.array([[codes_of(motif) for motif in motifs]])))
-        detectors.bias.fill_(0.5 - 0.75 * bases)
+        first.free.copy_(one_hot(np.array([[codes_of(motif) for motif in motifs]])))
+        first.bias.fill_(0.5 - 0.75 * bases)
         hidden.weight.fill_(4)
         hidden.bias.fill_(0)
         head.weight.fill_(4)
@@ -165,7 +167,7 @@ def test_a_network_is_the_mean_of_its_members():
 
 def test_the_mean_of_members_worked_out_by_hand():
     """One member knows the motif, the other another one: 6 and -2, -2 and 6, 6 and 6, -2 and -2."""
-    network = Network(filters=1, filter_bp=9, hidden=1, dropout=0.0, hidden_dropout=0.0, members=2)
+    network = detectors(filters=1, filter_bp=9, hidden=1, dropout=0.0, hidden_dropout=0.0, members=2)
     one, other = (exact_network(motif).state_dict() for motif in (MOTIF, OTHER))
     network.load_state_dict({name: torch.cat([one[name], other[name]]) for name in one})
     codes = random_codes(4, 60, seed=1)
@@ -244,17 +246,17 @@ def test_probability_by_hand():
 def test_save_and_load_round_trip(tmp_path):
     network, codes = trained_network(), random_codes(20, 60)
     weights, settings = tmp_path / "model.safetensors", tmp_path / "model.json"
-    save_model(network, {"network": SHAPE, "tf": "CTCF"}, weights, settings)
+    save_model(network, {"network": BUILT, "tf": "CTCF"}, weights, settings)
     loaded, description = load_model(weights, settings)
     assert np.array_equal(score(loaded, codes), score(network, codes))
     assert not loaded.training
     # detectors 8 x 4 x 11 and 8, hidden layer 8 x 6 + 6, head 6 + 1
-    assert description == {"network": SHAPE, "tf": "CTCF", "n_parameters": 352 + 8 + 54 + 7}
+    assert description == {"network": BUILT, "tf": "CTCF", "n_parameters": 352 + 8 + 54 + 7}
 
 
 def test_all_members_are_saved(tmp_path):
     network, codes = random_network(members=3, tasks=2), random_codes(20, 60)
-    shape = {**SHAPE, "members": 3, "tasks": 2}
+    shape = {**BUILT, "members": 3, "tasks": 2}
     save_model(network, {"network": shape}, tmp_path / "weights", tmp_path / "settings")
     loaded, description = load_model(tmp_path / "weights", tmp_path / "settings")
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in network.state_dict().items())
@@ -263,22 +265,22 @@ def test_all_members_are_saved(tmp_path):
 
 
 def test_another_number_of_members_is_refused(tmp_path):
-    save_model(random_network(), {"network": {**SHAPE, "members": 2}}, tmp_path / "weights", tmp_path / "settings")
+    save_model(random_network(), {"network": {**BUILT, "members": 2}}, tmp_path / "weights", tmp_path / "settings")
     with pytest.raises(RuntimeError, match=r"size mismatch for trunk\.0\.free"):
         load_model(tmp_path / "weights", tmp_path / "settings")
 
 
 def test_saved_files_are_safetensors_and_json_only(tmp_path):
-    save_model(random_network(), {"network": SHAPE}, tmp_path / "model.safetensors", tmp_path / "model.json")
+    save_model(random_network(), {"network": BUILT}, tmp_path / "model.safetensors", tmp_path / "model.json")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
     content = (tmp_path / "model.safetensors").read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     assert header["head.weight"]["shape"] == [1, 1, 6]
-    assert json.loads((tmp_path / "model.json").read_text())["network"] == SHAPE
+    assert json.loads((tmp_path / "model.json").read_text())["network"] == BUILT
 
 
 def test_weights_of_another_shape_are_refused(tmp_path):
-    save_model(random_network(), {"network": {**SHAPE, "filters": 9}}, tmp_path / "weights", tmp_path / "settings")
+    save_model(random_network(), {"network": {**BUILT, "filters": 9}}, tmp_path / "weights", tmp_path / "settings")
     with pytest.raises(RuntimeError, match="size mismatch"):
         load_model(tmp_path / "weights", tmp_path / "settings")
 

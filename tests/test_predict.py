@@ -5,8 +5,9 @@ import gzip
 import numpy as np
 import pytest
 import torch
+from cisgrammar.architectures import detectors
 from cisgrammar.log import InputError
-from cisgrammar.model import Network, probability, score
+from cisgrammar.model import probability, score
 from cisgrammar.predict import is_fasta, read_fasta, read_regions, score_sequences
 
 WINDOW_BP = 60
@@ -17,7 +18,7 @@ LENGTHS = [20, 21, WINDOW_BP - 1, WINDOW_BP, WINDOW_BP + 1, 5 * WINDOW_BP]
 def network():
     """A random network whose logits differ between sequences."""
     torch.manual_seed(0)
-    network = Network(filters=8, filter_bp=11, hidden=6, dropout=0.3, hidden_dropout=0.3, members=2)
+    network = detectors(filters=8, filter_bp=11, hidden=6, dropout=0.3, hidden_dropout=0.3, members=2)
     with torch.no_grad():
         network.trunk[3].weight.normal_()
         network.head.weight.normal_()
@@ -227,7 +228,7 @@ def test_fasta_has_no_channels(tmp_path):
 @pytest.mark.parametrize("length", [20, 21, 59, 60, 61, 75, 300])
 def test_channels_are_cut_with_their_bases(length):
     torch.manual_seed(0)
-    network = Network(filters=8, filter_bp=11, hidden=6, dropout=0, hidden_dropout=0, channels=6).eval()
+    network = detectors(filters=8, filter_bp=11, hidden=6, dropout=0, hidden_dropout=0, channels=6).eval()
     with torch.no_grad():
         network.head.weight.mul_(20)
     rng, encoding = np.random.default_rng(length), {"position_channel": True}

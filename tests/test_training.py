@@ -4,37 +4,46 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
+from cisgrammar.architectures import build_network, detectors
+from cisgrammar.engine import clip_members, fit, slack, validate
 from cisgrammar.extraction import write_sequences
 from cisgrammar.layers import one_hot
 from cisgrammar.log import InputError
-from cisgrammar.model import Network, probability, score
+from cisgrammar.model import probability, score
 from cisgrammar.training import (
-    clip_members,
     count_channels,
     describe,
     draw_epoch,
     draw_windows,
-    fit,
     join_tasks,
     log_prior_shift,
     network_settings,
     read_task,
     set_up,
-    slack,
-    validate,
 )
+from conftest import ROOT
 from lightning_fabric import Fabric
 
 MOTIF = np.array(["ACGT".index(base) for base in "TGACTCAGC"], dtype=np.uint8)
 SHAPE = {"filters": 16, "filter_bp": 11, "hidden": 16, "dropout": 0.1, "hidden_dropout": 0.1, "members": 2}
 FLANK_BP, WINDOW_BP = 5, 60
 SETTINGS = {
+    **yaml.safe_load((ROOT / "config/config.yaml").read_text())["training"],
     "batch_size": 32,
     "learning_rate": 0.01,
     "weight_decay": 1e-4,
     "epochs": 8,
     "patience": 8,
     "negatives_per_positive": 2,
+    "loss": "cross_entropy",
+    "focal_gamma": 2,
+    "label_smoothing": 0,
+    "domains": "none",
+    "domain_strength": 1,
+    "schedule": "one_cycle",
+    "largest_gradient": 1,
+    "ema": 0,
 }
 COLUMNS = ["phase", "epoch", "train_loss", "validation_loss", "validation_auprc", "learning_rate", "kept"]
 
@@ -64,7 +73,7 @@ def windows():
 
 def run(windows, seed, **settings):
     fabric = set_up("cpu", 1, seed)
-    network = Network(**SHAPE)
+    network = detectors(**SHAPE)
     history = fit(network, *windows, {**SETTINGS, **settings}, fabric, np.random.default_rng(seed), "train")
     return network, history
 
@@ -171,7 +180,7 @@ def test_validate_by_hand():
 @pytest.mark.parametrize("bias", [float("nan"), float("inf")])
 def test_validate_without_a_number(bias):
     """Logits that are no numbers give a loss that is none, and no AUPRC, rather than an error."""
-    network = Network(**SHAPE)
+    network = detectors(**SHAPE)
     torch.nn.init.constant_(network.head.bias[1], bias)
     data = planted(3, 3, np.random.default_rng(0), flank_bp=0)
     loss, auprc = validate(network, data, data["task"])
@@ -233,7 +242,7 @@ def test_probabilities_hold_for_all_windows():
 
 
 def test_only_the_given_parameters_change(trained, windows):
-    network = Network(**SHAPE)
+    network = detectors(**SHAPE)
     network.load_state_dict(trained[0].state_dict())
     torch.nn.init.zeros_(network.head.weight)
     before = copy_state(network)
@@ -260,7 +269,7 @@ def test_no_dropout_where_only_the_head_is_fitted(trained, windows):
     """Networks that differ in dropout alone learn the same head."""
     found = []
     for dropout in (0.0, 0.9):
-        network = Network(**{**SHAPE, "dropout": dropout, "hidden_dropout": dropout})
+        network = detectors(**{**SHAPE, "dropout": dropout, "hidden_dropout": dropout})
         network.load_state_dict(trained[0].state_dict())
         torch.nn.init.zeros_(network.head.weight)
         arguments = {**SETTINGS, "epochs": 1}, set_up("cpu", 1, 0), np.random.default_rng(0), "head"
@@ -273,7 +282,7 @@ def test_no_dropout_where_only_the_head_is_fitted(trained, windows):
 
 def test_every_part_of_every_member_learns(windows):
     set_up("cpu", 1, 1)
-    start = copy_state(Network(**SHAPE))
+    start = copy_state(detectors(**SHAPE))
     network, history = run(windows, seed=1, epochs=1)
     assert history["kept"].idxmax() == 1
     for name, value in network.state_dict().items():
@@ -286,7 +295,7 @@ def test_train_loss_by_hand():
     """One batch of all windows: the mean over members and windows, weighted."""
     data = planted(10, 20, np.random.default_rng(6), flank_bp=0)
     data["weight"] = np.linspace(0.1, 3, 30).astype(np.float32)
-    fabric, network = set_up("cpu", 1, 2), Network(**{**SHAPE, "dropout": 0.0, "hidden_dropout": 0.0})
+    fabric, network = set_up("cpu", 1, 2), detectors(**{**SHAPE, "dropout": 0.0, "hidden_dropout": 0.0})
     with torch.no_grad():
         logits = network.member_logits(one_hot(data["codes"]))[..., 0].numpy()
     expected = np.mean(data["weight"][:, None] * (np.logaddexp(0, logits) - data["label"][:, None] * logits))
@@ -370,14 +379,14 @@ def test_each_member_learns_as_if_it_were_alone(windows, monkeypatch, weight):
 
         monkeypatch.setattr(Fabric, "backward", watched)
         area = iter((0.1, 0.2, 0.3))  # the last weights are kept
-        monkeypatch.setattr("cisgrammar.training.validate", lambda *_: (1.0, next(area)))
+        monkeypatch.setattr("cisgrammar.engine.validate", lambda *_: (1.0, next(area)))
         settings, fabric = {**SETTINGS, "epochs": 2}, set_up("cpu", 1, 0)
         return fit(network, train, windows[1], settings, fabric, np.random.default_rng(5), "train")
 
     torch.manual_seed(8)
-    together = Network(**shape)
+    together = detectors(**shape)
     start = copy_state(together)
-    alone = [Network(**{**shape, "members": 1}) for _ in range(2)]
+    alone = [detectors(**{**shape, "members": 1}) for _ in range(2)]
     for member, network in enumerate(alone):
         network.load_state_dict({name: value[member, None] for name, value in start.items()})
     histories = [fitted(network) for network in (together, *alone)]
@@ -393,10 +402,10 @@ def test_each_member_learns_as_if_it_were_alone(windows, monkeypatch, weight):
 
 
 def test_starting_weights_compete(trained, windows):
-    network = Network(**SHAPE)
+    network = detectors(**SHAPE)
     network.load_state_dict(trained[0].state_dict())
     before = copy_state(network)
-    settings = {**SETTINGS, "learning_rate": 3.0, "epochs": 2}
+    settings = {**SETTINGS, "learning_rate": 0.5, "epochs": 2}
     history = fit(network, *windows, settings, set_up("cpu", 1, 0), np.random.default_rng(0), "all")
     assert history["kept"].tolist()[0] == 1
     assert history["validation_auprc"][1:].max() < history["validation_auprc"][0]
@@ -417,11 +426,11 @@ def test_patience(windows):
 
 @pytest.mark.parametrize("learning_rate", [1e30, float("inf")])
 def test_loss_that_is_no_number(trained, windows, learning_rate):
-    network = Network(**SHAPE)
+    network = detectors(**SHAPE)
     network.load_state_dict(trained[0].state_dict())
     before = copy_state(network)
     settings = {**SETTINGS, "learning_rate": learning_rate}
-    with pytest.raises(InputError, match="not a number in epoch 1 of phase all at learning rate"):
+    with pytest.raises(InputError, match=r"in step [12] of epoch 1 of phase all, at a learning rate of"):
         fit(network, *windows, settings, set_up("cpu", 1, 0), np.random.default_rng(0), "all")
     assert equal_states(before, network.state_dict())
 
@@ -437,7 +446,7 @@ def test_outputs_learn_their_own_task():
         return {**one, **parts, "label": label, "task": np.repeat([0, 1], len(one["label"]))}
 
     train, validation = both(150, 150, FLANK_BP), both(60, 60, 0)
-    network = Network(**SHAPE, tasks=2)
+    network = detectors(**SHAPE, tasks=2)
     history = fit(network, train, validation, SETTINGS, set_up("cpu", 1, 1), np.random.default_rng(1), "train")
     assert history["validation_auprc"].max() > 0.9
     logits = score(network, validation["codes"][:120])
@@ -458,7 +467,7 @@ def test_a_channel_that_tells_is_used():
     train, validation = noisy(300, rng, FLANK_BP), noisy(200, rng, 0)
     found = []
     for channels in (4, 5):
-        fabric, network = set_up("cpu", 1, 1), Network(**SHAPE, channels=channels)
+        fabric, network = set_up("cpu", 1, 1), detectors(**SHAPE, channels=channels)
         data = [{**part, "channels": part["channels"] if channels == 5 else None} for part in (train, validation)]
         settings = {**SETTINGS, "epochs": 3}
         found.append(fit(network, *data, settings, fabric, np.random.default_rng(1), "train")["validation_auprc"].max())
@@ -482,23 +491,36 @@ def test_set_up():
 
 
 def test_network_settings_build_a_network():
-    settings = network_settings({**SETTINGS, **SHAPE})
-    assert settings == SHAPE
-    assert Network(**settings).detectors.weight.shape == (2, 16, 4, 11)
+    settings = {**SETTINGS, **SHAPE, "architecture": "detectors", "network": {}}
+    data = {"normalisation": [{"name": "open"}], "encoding": {"position_channel": True}}
+    built = network_settings(settings, data, tasks=3)
+    assert built == {"architecture": "detectors", **SHAPE, "tasks": 3, "channels": 6}
+    network = build_network(**built)
+    assert network.detectors.weight.shape == (2, 16, 6, 11) and network.head.weight.shape == (2, 3, 16)
+
+
+def test_network_settings_take_those_of_the_architecture():
+    settings = {**SETTINGS, **SHAPE, "architecture": "dilated", "network": {"depth": 2, "pool": "attention"}}
+    built = network_settings(settings, {"normalisation": [], "encoding": {"position_channel": False}})
+    assert (built["depth"], built["pool"], built["filters"], built["channels"]) == (2, "attention", 16, 4)
+    assert "learning_rate" not in built
+    with pytest.raises(InputError, match=r"training\.units: the architecture dilated takes"):
+        build_network(**built, units=3)
 
 
 def test_describe():
     splits = pd.DataFrame(
         {"chrom": ["chr2", "chr1", "chr3", "chrM"], "split": ["train", "train", "validation", "ignored"]}
     )
-    found = describe(SHAPE, {"window_bp": 60}, splits, tf="CTCF")
+    found = describe(SHAPE, 11, {"window_bp": 60}, splits, tf="CTCF")
     assert found["chromosomes"] == {"train": ["chr1", "chr2"], "validation": ["chr3"], "test": []}
     assert (found["network"], found["window_bp"], found["tf"]) == (SHAPE, 60, "CTCF")
     assert found["receptive_field_bp"] == 11
     assert (found["channels"], found["encoding"]) == ([], {})
     channels, encoding = [{"name": "open", "mean": 1.0, "sd": 2.0}], {"unknown": "uniform"}
-    found = describe(SHAPE, {"window_bp": 60, "normalisation": channels, "encoding": encoding}, splits)
+    found = describe(SHAPE, 11, {"window_bp": 60, "normalisation": channels, "encoding": encoding}, splits)
     assert (found["channels"], found["encoding"]) == (channels, encoding)
+    assert describe(SHAPE, float("inf"), {"window_bp": 60}, splits)["receptive_field_bp"] == 60
 
 
 @pytest.fixture

@@ -3,15 +3,19 @@
 import numpy as np
 import pytest
 import torch
+import yaml
 from cisgrammar import transfer
+from cisgrammar.architectures import detectors
+from cisgrammar.engine import fit
 from cisgrammar.layers import one_hot
 from cisgrammar.log import InputError
-from cisgrammar.model import Network
-from cisgrammar.training import fit, set_up
+from cisgrammar.training import set_up
 from cisgrammar.transfer import check_chromosomes, fine_tune, take_trunk
+from conftest import ROOT
 
 SHAPE = {"filters": 12, "filter_bp": 9, "hidden": 8, "dropout": 0.2, "hidden_dropout": 0.1, "members": 2}
 SETTINGS = {
+    **yaml.safe_load((ROOT / "config/config.yaml").read_text())["training"],
     "batch_size": 32,
     "learning_rate": 0.02,
     "weight_decay": 1e-4,
@@ -49,7 +53,7 @@ def equal_states(one, other):
 def pretrained():
     """A random network of which some detectors lean towards the motif."""
     torch.manual_seed(1)
-    network = Network(**SHAPE, tasks=3)
+    network = detectors(**SHAPE, tasks=3)
     with torch.no_grad():
         network.detectors.free[:, :4].add_(0.1 * one_hot(MOTIF))
     return network.eval()
@@ -74,7 +78,7 @@ def test_a_leak_stops(seen, message):
 
 
 def test_the_trunk_is_copied_and_the_head_is_new(pretrained):
-    network = take_trunk(pretrained, SHAPE)
+    network = take_trunk(pretrained, {"architecture": "detectors", **SHAPE})
     assert equal_states(pretrained.trunk.state_dict(), network.trunk.state_dict())
     assert network.detectors.free.shape == (2, 12, 4, 9)
     assert network.head.weight.shape == (2, 1, 8)
@@ -86,7 +90,7 @@ def test_the_trunk_is_copied_and_the_head_is_new(pretrained):
 
 def test_another_number_of_members_is_refused(pretrained):
     with pytest.raises(RuntimeError, match=r"size mismatch for 0\.free"):
-        take_trunk(pretrained, {**SHAPE, "members": 3})
+        take_trunk(pretrained, {"architecture": "detectors", **SHAPE, "members": 3})
 
 
 def test_phases(pretrained, monkeypatch):
@@ -101,7 +105,7 @@ def test_phases(pretrained, monkeypatch):
 
     monkeypatch.setattr(transfer, "fit", watched)
     fabric = set_up("cpu", 1, 7)
-    network = take_trunk(pretrained, SHAPE)
+    network = take_trunk(pretrained, {"architecture": "detectors", **SHAPE})
     history = fine_tune(
         network, planted(80, 160, 1), planted(40, 80, 2), SETTINGS, 3, 0.5, fabric, np.random.default_rng(7)
     )
@@ -121,7 +125,7 @@ def test_phases(pretrained, monkeypatch):
 
 
 def test_the_second_phase_never_makes_it_worse(pretrained):
-    network = take_trunk(pretrained, SHAPE)
+    network = take_trunk(pretrained, {"architecture": "detectors", **SHAPE})
     arguments = planted(60, 120, 3), planted(40, 80, 4), SETTINGS
     history = fine_tune(network, *arguments, 2, 500, set_up("cpu", 1, 7), np.random.default_rng(7))
     best = history.groupby("phase")["validation_auprc"].max()

@@ -257,12 +257,17 @@ def imported(path):
 
 def test_rules_name_the_modules_they_use():
     """`code=library(...)` lists just the modules that the rule's script imports, and those that they import."""
+    common = (ROOT / "workflow/rules/common.smk").read_text()
+    groups = {name: re.search(rf"^{name} = \((.*?)\)", common, re.M)[1] for name in ("NETWORKS", "ENGINE")}
     for rules in sorted((ROOT / "workflow/rules").glob("*.smk")):
         for rule in re.split(r"^(?=\s*rule )", rules.read_text(), flags=re.M):
             script = re.search(r"scripts/(\w+)\.py", rule)
             if not script or rules.name == "common.smk":
                 continue
-            named = set(re.findall(r'"(\w+)"', re.search(r"library\((.*?)\)", rule, re.S)[1]))
+            listed = re.search(r"library\((.*?)\)", rule, re.S)[1]
+            for name in ("ENGINE", "NETWORKS"):
+                listed = listed.replace(f"*{name}", groups[name])
+            named = set(re.findall(r'"(\w+)"', listed))
             used, new = set(), imported(ROOT / f"workflow/scripts/{script[1]}.py")
             while new:
                 used |= new

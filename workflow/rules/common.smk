@@ -8,6 +8,11 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
+# The modules that a network is built and loaded with.
+NETWORKS = ("dna", "layers", "blocks", "pooling", "recurrent", "networks", "architectures", "model")
+# Those that one is trained with.
+ENGINE = (*NETWORKS, "sequences", "splits", "filters", "losses", "domains", "training", "engine")
+
 
 def library(*modules):
     """Source files of cisgrammar modules; as an input they make an edited module run its users again."""
@@ -124,6 +129,7 @@ SIGNALS = {
     if track
 }
 NEGATIVES = sorted({*config["negatives"]["training"], *config["negatives"]["evaluation"]})
+START_MOTIFS = ["resources/jaspar/motifs.meme"] if config["training"]["start_from"] else []
 TRANSFER = config["transfer"]["enabled"] and len(EXPERIMENTS) > 1
 
 

@@ -1,6 +1,6 @@
 rule evaluate_model:
     input:
-        code=library("log", "files", "dna", "splits", "sequences", "layers", "model", "meme", "evaluation"),
+        code=library("log", "files", *NETWORKS, "splits", "sequences", "meme", "evaluation"),
         sequences="results/sequences/{cell_type}/{tf}/sequences.h5",
         weights=lambda wildcards: delivered(wildcards, "model.safetensors"),
         descriptions=lambda wildcards: delivered(wildcards, "model.json"),

@@ -1,6 +1,6 @@
 rule explain_model:
     input:
-        code=library("log", "files", "dna", "splits", "sequences", "layers", "model", "meme", "interpretation"),
+        code=library("log", "files", *NETWORKS, "splits", "sequences", "meme", "attribution", "interpretation"),
         sequences="results/sequences/{cell_type}/{tf}/sequences.h5",
         weights="results/training/{cell_type}/{tf}/model.safetensors",
         description="results/training/{cell_type}/{tf}/model.json",

@@ -2,15 +2,14 @@ rule score_sequences:
     input:
         code=library(
             "log",
+            *NETWORKS,
             "files",
+            *NETWORKS,
             "intervals",
-            "dna",
             "splits",
             "covariates",
             "sequences",
             "extraction",
-            "layers",
-            "model",
             "predict",
         ),
         sequences=sequences_to_score,

@@ -1,12 +1,14 @@
 rule train_model:
     input:
-        code=library("log", "files", "dna", "splits", "sequences", "layers", "model", "training"),
+        code=library("log", "files", "meme", *ENGINE),
         sequences="results/sequences/{cell_type}/{tf}/sequences.h5",
         splits="resources/genome/splits.tsv",
+        motifs=START_MOTIFS,
     output:
         weights="results/training/{cell_type}/{tf}/model.safetensors",
         description="results/training/{cell_type}/{tf}/model.json",
         history="results/training/{cell_type}/{tf}/history.tsv",
+        layers="results/training/{cell_type}/{tf}/layers.tsv",
     log:
         "logs/train_model/{cell_type}/{tf}.log",
     benchmark:

@@ -1,8 +1,9 @@
 rule pretrain_model:
     input:
-        code=library("log", "files", "dna", "splits", "sequences", "layers", "model", "training"),
+        code=library("log", "files", "meme", *ENGINE),
         sequences=lambda wildcards: for_each("results/sequences/{cell_type}/{tf}/sequences.h5", sources(wildcards)),
         splits="resources/genome/splits.tsv",
+        motifs=START_MOTIFS,
     output:
         weights="results/transfer/{cell_type}/{tf}/from_others/pretrained.safetensors",
         description="results/transfer/{cell_type}/{tf}/from_others/pretrained.json",
@@ -30,7 +31,7 @@ rule pretrain_model:
 
 rule fine_tune_model:
     input:
-        code=library("log", "files", "dna", "splits", "sequences", "layers", "model", "training", "transfer"),
+        code=library("log", "files", *ENGINE, "transfer"),
         sequences="results/sequences/{cell_type}/{tf}/sequences.h5",
         splits="resources/genome/splits.tsv",
         weights="results/transfer/{cell_type}/{tf}/from_others/pretrained.safetensors",

@@ -38,8 +38,9 @@ def entry(key, schema, indent):
     comment = textwrap.wrap(schema["description"], 116 - indent)
     lines = [f"{space}# {line}" for line in comment]
     if schema.get("properties"):
-        lines.append(f"{space}{key}:")
-        for inner, inner_schema in schema["properties"].items():
+        settings = {name: inner for name, inner in schema["properties"].items() if "default" in inner}
+        lines.append(f"{space}{key}:" if settings else f"{space}{key}: {{}}")
+        for inner, inner_schema in settings.items():
             lines += entry(inner, inner_schema, indent + 2)
     elif isinstance(schema["default"], list | dict) and schema["default"] and not isinstance(schema["default"], list):
         lines.append(f"{space}{key}:")

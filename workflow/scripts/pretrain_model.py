@@ -2,22 +2,31 @@ from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
 import numpy as np
+from cisgrammar.engine import Checkpoint, fingerprint, fit
 from cisgrammar.files import write_table
-from cisgrammar.model import Network, save_model
+from cisgrammar.meme import read_meme
+from cisgrammar.model import save_model
+from cisgrammar.networks import receptive_field
 from cisgrammar.splits import read_splits
-from cisgrammar.training import count_channels, describe, fit, join_tasks, network_settings, set_up
+from cisgrammar.training import check_strands, describe, join_tasks, network_settings, set_up, start_network
 
-settings, seed = snakemake.params.training, snakemake.params.seed
-fabric = set_up(snakemake.params.device, snakemake.threads, seed)
+settings, seed = {**snakemake.params.training, "epochs": snakemake.params.epochs}, snakemake.params.seed
+fabric = set_up(snakemake.params.device, snakemake.threads, seed, settings["precision"])
 train = join_tasks(snakemake.input.sequences, "train", flank=True)
 validation = join_tasks(snakemake.input.sequences, "validation")
-built = {**network_settings(settings), "tasks": len(snakemake.input.sequences), "channels": count_channels(train)}
-network = Network(**built)
-settings = {**settings, "epochs": snakemake.params.epochs}
-history = fit(network, train, validation, settings, fabric, np.random.default_rng(seed), "pretrain")
+built = network_settings(settings, train, tasks=len(snakemake.input.sequences))
+motifs = read_meme(snakemake.input.motifs[0]) if settings["start_from"] else {}
+network = start_network(built, settings, train["window_bp"], motifs)
+key = fingerprint([settings, built, seed, snakemake.threads], [(train, validation)], snakemake.input.code)
+checkpoint = Checkpoint(snakemake.output.weights, key, settings["checkpoint_s"])
+history = fit(
+    network, train, validation, settings, fabric, np.random.default_rng(seed), "pretrain", checkpoint=checkpoint
+)
+check_strands(network, validation)
 write_table(history, snakemake.output.history)
 description = describe(
     built,
+    receptive_field(network),
     train,
     read_splits(snakemake.input.splits),
     settings=settings,
@@ -27,3 +36,4 @@ description = describe(
     sources=snakemake.params.sources,
 )
 save_model(network, description, snakemake.output.weights, snakemake.output.description)
+checkpoint.clear()

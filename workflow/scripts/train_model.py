@@ -2,21 +2,38 @@ from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
 import numpy as np
+import pandas as pd
+import torch
+from cisgrammar.engine import Checkpoint, fingerprint, fit
 from cisgrammar.files import write_table
-from cisgrammar.model import Network, save_model
+from cisgrammar.meme import read_meme
+from cisgrammar.model import join_members, save_model
+from cisgrammar.networks import describe_network, receptive_field
 from cisgrammar.splits import read_splits
-from cisgrammar.training import count_channels, describe, fit, network_settings, read_task, set_up
+from cisgrammar.training import check_strands, describe, network_settings, read_folds, set_up, start_network
 
 settings, seed = snakemake.params.training, snakemake.params.seed
-fabric = set_up(snakemake.params.device, snakemake.threads, seed)
-train = read_task(snakemake.input.sequences, "train", flank=True)
-validation = read_task(snakemake.input.sequences, "validation")
-built = {**network_settings(settings), "channels": count_channels(train)}
-network = Network(**built)
-history = fit(network, train, validation, settings, fabric, np.random.default_rng(seed), "train")
+fabric = set_up(snakemake.params.device, snakemake.threads, seed, settings["precision"])
+folds = read_folds(snakemake.input.sequences, settings["folds"])
+built = network_settings(settings, folds[0][0])
+motifs = read_meme(snakemake.input.motifs[0]) if settings["start_from"] else {}
+key = fingerprint([settings, built, seed, snakemake.threads], folds, snakemake.input.code)
+checkpoint = Checkpoint(snakemake.output.weights, key, settings["checkpoint_s"])
+networks, histories = [], []
+for i, (train, validation) in enumerate(folds):
+    torch.manual_seed(seed + i)
+    networks.append(start_network(built, settings, train["window_bp"], motifs))
+    phase = "train" if len(folds) == 1 else f"fold_{i + 1}"
+    rng = np.random.default_rng(seed + i)
+    histories.append(fit(networks[-1], train, validation, settings, fabric, rng, phase, checkpoint=checkpoint))
+network, built = join_members(networks, built)
+check_strands(network, validation)
+history = pd.concat(histories, ignore_index=True)
 write_table(history, snakemake.output.history)
+write_table(describe_network(network, train["window_bp"]), snakemake.output.layers)
 description = describe(
     built,
+    receptive_field(network),
     train,
     read_splits(snakemake.input.splits),
     cell_type=snakemake.wildcards.cell_type,
@@ -24,7 +41,8 @@ description = describe(
     settings=settings,
     seed=seed,
     device=fabric.device.type,
-    validation_auprc=float(history.loc[history["kept"] == 1, "validation_auprc"].iloc[-1]),
+    validation_auprc=float(history.loc[history["kept"] == 1, "validation_auprc"].mean()),
     sources=[],
 )
 save_model(network, description, snakemake.output.weights, snakemake.output.description)
+checkpoint.clear()

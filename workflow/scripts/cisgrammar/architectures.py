@@ -108,17 +108,17 @@ def untied(settings):
     return common
 
 
-def detectors(filters=128, filter_bp=19, hidden=32, dropout=0.1, hidden_dropout=0.3, members=1, tasks=1):
+def detectors(filters=128, filter_bp=19, hidden=32, dropout=0.1, hidden_dropout=0.3, members=1, tasks=1, channels=4):
     """Centred filters with their best match on either strand, one hidden layer (see `MotifDetectors`)."""
     trunk = Chain(
-        MotifDetectors(members, filters, filter_bp),
+        MotifDetectors(members, filters, filter_bp, channels),
         nn.ReLU(),
         nn.Dropout(dropout),
         MemberLinear(members, filters, hidden),
         nn.ReLU(),
         nn.Dropout(hidden_dropout),
     )
-    return Network(trunk, MemberLinear(members, hidden, tasks), "tied")
+    return Network(trunk, MemberLinear(members, hidden, tasks), "tied", channels)
 
 
 def shallow(**common):

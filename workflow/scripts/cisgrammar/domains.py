@@ -69,6 +69,20 @@ def mean_distance(source, target):
     return (source.mean(dim=0) - target.mean(dim=0)).square().sum() / source.shape[-1]
 
 
+def moment_distance(features, domains):
+    """How far the features of each domain lie from those of the others, in means and covariances; the mean over domains.
+
+    features: (windows, members, features); domains: int64 (windows,). A domain with fewer than two windows, or with fewer
+    than two of the others beside it, takes no part.
+    """
+    parts = []
+    for domain in domains.unique():
+        own, others = features[domains == domain], features[domains != domain]
+        if min(len(own), len(others)) >= 2:
+            parts.append(mean_distance(own, others) + coral(own, others))
+    return torch.stack(parts).mean() if parts else features.sum() * 0
+
+
 def covariance(features):
     """Covariances (members, features, features) of (windows, members, features)."""
     centred = features - features.mean(dim=0)

@@ -8,6 +8,7 @@ import torch
 from tangermeme.deep_lift_shap import deep_lift_shap
 from tangermeme.ersatz import dinucleotide_shuffle
 
+from cisgrammar.attribution import RULES
 from cisgrammar.files import atomic
 from cisgrammar.layers import encode, one_hot, reverse_complement
 from cisgrammar.log import InputError
@@ -68,6 +69,7 @@ def contributions(network, codes, n_shuffles, seed, largest_delta, batch_size=20
             references=references,
             batch_size=batch_size * n_shuffles,
             warning_threshold=np.inf,
+            additional_nonlinear_ops=RULES,
             device="cpu",
         ).detach()
         with torch.inference_mode():

@@ -1,49 +1,12 @@
-"""Networks: how they are built, saved, loaded and asked."""
+"""Networks: how they are saved, loaded and asked."""
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
 
+from cisgrammar.architectures import build_network
 from cisgrammar.files import atomic, read_json, write_json
-from cisgrammar.layers import MemberLinear, MotifDetectors, encode
-
-
-class Network(nn.Module):
-    """Motif detectors, one hidden layer and a head with one output per task; `members` of them, averaged.
-
-    After DeepBind (Alipanahi et al. 2015, Nature Biotechnology 33:831), with centred filters that read both strands, so
-    a sequence and its reverse complement score alike. The members differ in their start alone; on a few hundred peaks the
-    start decides what a single network finds. Zero padding equals unknown bases, so any length can be scored.
-
-    filters, filter_bp, hidden, dropout, hidden_dropout, members: see the configuration; tasks: number of outputs;
-    channels: rows of the input, of which the first four are A C G T
-    """
-
-    def __init__(self, filters, filter_bp, hidden, dropout, hidden_dropout, members=1, tasks=1, channels=4):
-        super().__init__()
-        self.trunk = nn.Sequential(
-            MotifDetectors(members, filters, filter_bp, channels),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            MemberLinear(members, filters, hidden),
-            nn.ReLU(),
-            nn.Dropout(hidden_dropout),
-        )
-        self.head = MemberLinear(members, hidden, tasks)
-
-    @property
-    def detectors(self):
-        """The first layer."""
-        return self.trunk[0]
-
-    def member_logits(self, sequences):
-        """Logits (windows, members, tasks) of encoded sequences (windows, channels, bases)."""
-        return self.head(self.trunk(sequences))
-
-    def forward(self, sequences):
-        """Mean logits of the members, (windows, tasks), of encoded sequences (windows, channels, bases)."""
-        return self.member_logits(sequences).mean(dim=1)
+from cisgrammar.layers import encode
 
 
 def score(network, codes, channels=None, encoding=None, batch_size=512):
@@ -88,9 +51,20 @@ def save_model(network, description, weights, settings):
     write_json({**description, "n_parameters": n_parameters}, settings)
 
 
+def join_members(networks, built):
+    """One network with the members of all of them, and what `build_network` was told of it.
+
+    networks: of the same shape, each built as `built` says; every weight has the members as its first axis
+    """
+    built = {**built, "members": built["members"] * len(networks)}
+    states, joined = [network.state_dict() for network in networks], build_network(**built)
+    joined.load_state_dict({name: torch.cat([state[name].cpu() for state in states]) for name in states[0]})
+    return joined.eval(), built
+
+
 def load_model(weights, settings):
     """(network, description) as written by `save_model`, the network in evaluation mode on the CPU."""
     description = read_json(settings)
-    network = Network(**description["network"])
+    network = build_network(**description["network"])
     network.load_state_dict(load_file(weights))
     return network.eval(), description

@@ -42,8 +42,8 @@ class Network(nn.Module):
         return next(block for block in self.trunk.modules() if isinstance(block, MemberConv | MotifDetectors))
 
     def read(self, sequences, mask):
-        """Logits (windows, members, tasks) of one strand."""
-        return self.head(self.trunk(*self.prepare(sequences, mask)))
+        """Features (windows, members, features) of one strand."""
+        return self.trunk(*self.prepare(sequences, mask))
 
     def prepare(self, sequences, mask):
         """Sequences and mask (windows, 1, bases) as the trunk takes them."""
@@ -51,10 +51,11 @@ class Network(nn.Module):
         # Blocks that downsample count from the first base, wherever it lies.
         return (sequences, mask) if self.strands == "tied" else align(sequences, mask)
 
-    def member_logits(self, sequences, mask=None):
-        """Logits (windows, members, tasks) of encoded sequences (windows, channels, bases).
+    def features(self, sequences, mask=None):
+        """What the head reads, (windows, members, features), of encoded sequences (windows, channels, bases).
 
         mask: float (windows, bases), one run of 1 in each row; default see `known_span`
+        Both strands are averaged here, which equals the mean of their logits, as the head is linear.
         """
         mask = known_span(sequences) if mask is None else mask.to(sequences.dtype)
         if self.strands == "tied" or (self.training and self.strands == "post_hoc"):
@@ -65,8 +66,12 @@ class Network(nn.Module):
             return self.read(torch.where(turn[..., None], turned, sequences), torch.where(turn, turned_mask, mask))
         # Side by side, as DeepLIFT takes the second half of a batch for references.
         both, masks = torch.stack([sequences, turned], dim=1), torch.stack([mask, turned_mask], dim=1)
-        logits = self.read(both.flatten(0, 1), masks.flatten(0, 1))
-        return logits.unflatten(0, (len(mask), 2)).mean(dim=1)
+        features = self.read(both.flatten(0, 1), masks.flatten(0, 1))
+        return features.unflatten(0, (len(mask), 2)).mean(dim=1)
+
+    def member_logits(self, sequences, mask=None):
+        """Logits (windows, members, tasks) of encoded sequences (windows, channels, bases), see `features`."""
+        return self.head(self.features(sequences, mask))
 
     def forward(self, sequences, mask=None):
         """Mean logits of the members, (windows, tasks)."""

@@ -1,31 +1,37 @@
-"""Training: windows are drawn, networks are fitted, those that do best on validation windows are kept."""
+"""Training data: what is read, drawn and described; the steps are taken by `engine`."""
 
-import copy
 import logging
 import math
-import time
 
 import numpy as np
-import pandas as pd
 import torch
 from lightning_fabric import Fabric
-from sklearn.metrics import average_precision_score
-from torch.nn.functional import binary_cross_entropy_with_logits
 
-from cisgrammar.layers import encode
+from cisgrammar.architectures import build_network, settings_of
+from cisgrammar.filters import start_from_motifs
+from cisgrammar.layers import encode, reverse_complement
 from cisgrammar.log import InputError
-from cisgrammar.model import choose_device, score
+from cisgrammar.model import choose_device
+from cisgrammar.networks import check_receptive_field, describe_network
 from cisgrammar.sequences import hide_padding, inside, read_sequences
 from cisgrammar.splits import SPLITS
 
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
+SHARED = ("members", "filters", "filter_bp", "hidden", "dropout", "hidden_dropout")
+TOLERATED_STRANDS = 1e-5
 
-def set_up(device, threads, seed):
-    """Fix seeds, threads and deterministic algorithms of this process; returns a Fabric on the wanted device."""
+
+def set_up(device, threads, seed, precision="32"):
+    """Fix seeds, threads and deterministic algorithms of this process; returns a Fabric on the wanted device.
+
+    precision: `32`, or `bf16` for products of half the precision with weights of the full one (on a GPU or a CPU that has
+    instructions for it)
+    """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        return Fabric(accelerator=choose_device(device), devices=1)
+        return Fabric(accelerator=choose_device(device), devices=1, precision=PRECISIONS[precision])
     except RuntimeError as error:
         raise InputError(str(error)) from error
 
@@ -73,135 +79,28 @@ def log_prior_shift(labels, tasks, negatives_per_positive):
     return torch.tensor(shifts, dtype=torch.float32)
 
 
-def validate(network, data, tasks):
-    """(mean loss, mean AUPRC over the tasks) on validation windows."""
-    logits = score(network, data["codes"], data.get("channels"), data.get("encoding"))[np.arange(len(tasks)), tasks]
-    with np.errstate(invalid="ignore"):
-        loss = np.mean(np.logaddexp(0, logits) - data["label"] * logits)
-    if not np.isfinite(loss):
-        return float(loss), np.nan
-    auprc = [average_precision_score(data["label"][tasks == t], logits[tasks == t]) for t in np.unique(tasks)]
-    return float(loss), float(np.mean(auprc))
+def positive_weights(labels, tasks, negatives_per_positive):
+    """Weight of positives that makes both classes of an epoch count alike: negatives drawn / positives, float32 (tasks,)."""
+    weights = []
+    for task in range(tasks.max() + 1):
+        positives = np.sum((tasks == task) & (labels == 1))
+        negatives = np.sum((tasks == task) & (labels == 0))
+        weights.append(min(negatives, math.ceil(negatives_per_positive * positives)) / max(1, positives))
+    return torch.tensor(weights, dtype=torch.float32)
 
 
-def slack(auprc, n_positives):
-    """How far below the best AUPRC a later one may lie and still count as no worse: half a standard error.
-
-    The standard error is that of a share, (a (1 - a) / n)^0.5. On a few dozen peaks the best epoch is luck, and the later
-    of two equal ones has seen smaller steps; on many peaks the slack vanishes. After the rule of one standard error
-    (Breiman et al. 1984, Classification and Regression Trees).
-    """
-    return 0.5 * math.sqrt(max(0.0, auprc * (1 - auprc)) / max(1, n_positives))
-
-
-def clip_members(parameters, max_norm):
-    """Scale the gradients of each member down to a norm of at most `max_norm`, in place.
-
-    parameters: with a gradient (members, ...); as torch's clip_grad_norm_ does for a member on its own
-    """
-    gradients = [parameter.grad for parameter in parameters]
-    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
-    for gradient in gradients:
-        gradient.mul_((max_norm / (norms + 1e-6)).clamp(max=1).view(-1, *[1] * (gradient.dim() - 1)))
-
-
-def fit(network, train, validation, settings, fabric, rng, phase, parameters=None):
-    """Fit a network and leave it with the weights that do best on the validation windows.
-
-    network: Network, on the CPU; changed in place
-    train, validation: dicts of `read_sequences`, train with flanks; an int array `task` per window names its output;
-    without `channels`, `encoding` and `length` all windows are bases of one width
-    settings: dict batch_size, learning_rate, weight_decay, epochs, patience, negatives_per_positive
-    fabric: lightning Fabric; rng: numpy Generator; phase: word for the history
-    parameters: the parameters to fit; the others stay bit for bit as they are, and dropout is off; default all
-    The loss is binary cross-entropy; the optimiser AdamW with a one-cycle learning rate (Smith & Topin 2019). Kept are
-    the latest weights whose validation AUPRC is within `slack` of the best so far, the starting weights being epoch 0;
-    training stops after `patience` epochs in which neither AUPRC nor loss of the validation windows were better.
-    Returns the history, a data frame phase, epoch, train_loss, validation_loss, validation_auprc, learning_rate, kept.
-    Raises InputError when the loss is no longer a number; the network then has the weights kept so far.
-    """
-    fitted = list(network.parameters()) if parameters is None else list(parameters)
-    chosen = {id(parameter) for parameter in fitted}
-    for parameter in network.parameters():
-        parameter.requires_grad_(id(parameter) in chosen)
-    network.zero_grad()
-    labels, tasks = train["label"].astype(np.int64), train["task"]
-    n_steps = math.ceil(
-        len(draw_epoch(labels, tasks, settings["negatives_per_positive"], rng)) / settings["batch_size"]
-    )
-    shift = log_prior_shift(labels, tasks, settings["negatives_per_positive"]).to(fabric.device)
-    optimizer = torch.optim.AdamW(fitted, lr=settings["learning_rate"], weight_decay=settings["weight_decay"])
-    model, optimizer = fabric.setup(network, optimizer)
-    model.mark_forward_method("member_logits")
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings["learning_rate"], total_steps=settings["epochs"] * n_steps, pct_start=0.1
-    )
-    history, best, least, waited = [], -1.0, math.inf, 0
-    kept_weights, n_positives = copy.deepcopy(network.state_dict()), validation["label"].sum()
-    for epoch in range(settings["epochs"] + 1):
-        began, losses = time.monotonic(), []
-        if epoch:
-            network.train(parameters is None)
-            order = draw_epoch(labels, tasks, settings["negatives_per_positive"], rng)
-            for rows in np.array_split(order, n_steps):
-                sequences = encode(*draw_windows(train, rows, rng), fabric.device, **train.get("encoding", {}))
-                task = torch.as_tensor(tasks[rows]).to(fabric.device)
-                label = torch.as_tensor(train["label"][rows]).float().to(fabric.device)
-                weight = torch.as_tensor(train["weight"][rows]).to(fabric.device)
-                logits = model.member_logits(sequences)[torch.arange(len(task)), :, task] + shift[task].unsqueeze(1)
-                # The sum over the members: each learns as if it were alone.
-                loss = binary_cross_entropy_with_logits(
-                    logits, label.unsqueeze(1).expand_as(logits), weight.unsqueeze(1).expand_as(logits), reduction="sum"
-                ) / len(task)
-                optimizer.zero_grad()
-                fabric.backward(loss)
-                clip_members(fitted, max_norm=1.0)
-                optimizer.step()
-                schedule.step()
-                losses.append(loss.item() / logits.shape[1])
-        validation_loss, auprc = validate(network, validation, validation["task"])
-        if not np.isfinite([*losses, validation_loss]).all():
-            network.load_state_dict(kept_weights)
-            raise InputError(
-                f"the loss is not a number in epoch {epoch} of phase {phase} at learning rate "
-                f"{settings['learning_rate']:g}; lower training.learning_rate"
-            )
-        history.append(
-            {
-                "phase": phase,
-                "epoch": epoch,
-                "train_loss": float(np.mean(losses)) if losses else np.nan,
-                "validation_loss": validation_loss,
-                "validation_auprc": auprc,
-                "learning_rate": schedule.get_last_lr()[0],
-                "kept": 0,
-            }
-        )
-        logging.info("%s epoch %d: %s, %.1f s", phase, epoch, history[-1], time.monotonic() - began)
-        waited = 0 if auprc > best or validation_loss < least else waited + 1
-        best, least = max(best, auprc), min(least, validation_loss)
-        if auprc >= best - slack(best, n_positives):
-            kept_weights, kept_epoch = copy.deepcopy(network.state_dict()), epoch
-        if waited >= settings["patience"]:
-            break
-    history[kept_epoch]["kept"] = 1
-    network.load_state_dict(kept_weights)
-    network.requires_grad_(True).eval()
-    return pd.DataFrame(history)
-
-
-def describe(network_settings, data, splits, **more):
+def describe(built, field_bp, data, splits, **more):
     """What model.json tells: how to build the network again, what it was trained on, and how its input was made.
 
+    built: what `build_network` was told; field_bp: its receptive field, see `networks.receptive_field`
     `channels` are dicts name, mean, sd, the normalisation of each; of several tasks, mean and sd are lists with a number
     per task. `encoding` is what `layers.encode` is to be told.
     """
     chromosomes = {split: sorted(splits.loc[splits["split"] == split, "chrom"]) for split in SPLITS}
-    reach = network_settings["filter_bp"]
     return {
-        "network": network_settings,
+        "network": built,
         "window_bp": data["window_bp"],
-        "receptive_field_bp": reach,
+        "receptive_field_bp": min(field_bp, data["window_bp"]),
         "chromosomes": chromosomes,
         "channels": data.get("normalisation", []),
         "encoding": data.get("encoding", {}),
@@ -213,6 +112,48 @@ def read_task(path, split, flank=False, task=0):
     """Windows of one experiment and split as `read_sequences` gives them, all of them for the head `task`."""
     data = read_sequences(path, split, flank)
     return {**data, "task": np.full(len(data["label"]), task)}
+
+
+def read_folds(path, n_folds):
+    """(train, validation) of one experiment, as many pairs as folds; the training windows come with flanks.
+
+    With one fold these are the windows of the splits. With more, the chromosomes of both splits are dealt into folds of
+    about as many peaks, and each fold in turn is the validation windows of a pair, after Kohavi 1995 (IJCAI).
+    Raises InputError when there are fewer chromosomes with peaks than folds.
+    """
+    if n_folds == 1:
+        return [(read_task(path, "train", flank=True), read_task(path, "validation"))]
+    parts = [read_task(path, split, flank=True) for split in ("train", "validation")]
+    chrom, label = (np.concatenate([part[name] for part in parts]) for name in ("chrom", "label"))
+    names, n_peaks = np.unique(chrom[label == 1], return_counts=True)
+    if len(names) < n_folds:
+        raise InputError(
+            f"training.folds: {n_folds} folds of {len(names)} training and validation chromosomes with peaks; lower it"
+        )
+    held_out, sizes = {}, np.zeros(n_folds)
+    for i in np.argsort(-n_peaks, kind="stable"):
+        held_out[names[i]] = int(sizes.argmin())
+        sizes[sizes.argmin()] += n_peaks[i]
+    fold = np.array([held_out.get(name, -1) for name in chrom])
+    whole = take_windows(parts, slice(None))
+    pairs = [(take_windows([whole], fold != i), take_windows([whole], fold == i)) for i in range(n_folds)]
+    return [(train, cut_flanks(validation)) for train, validation in pairs]
+
+
+def take_windows(parts, rows):
+    """Windows of one or several dicts of `read_sequences` in one; rows: slice or bool array over all of them."""
+    first, n = parts[0], len(parts[0]["label"])
+    arrays = [name for name, value in first.items() if isinstance(value, np.ndarray) and len(value) == n]
+    return {**first, **{name: np.concatenate([part[name] for part in parts])[rows] for name in arrays}}
+
+
+def cut_flanks(data):
+    """Windows without their flanks."""
+    inner = slice(data["flank_bp"], data["flank_bp"] + data["window_bp"])
+    channels = None if data["channels"] is None else data["channels"][..., inner].copy()
+    codes, mask = data["codes"][:, inner].copy(), inside(data["length"], data["window_bp"])
+    hide_padding(codes, channels, mask)
+    return {**data, "codes": codes, "channels": channels, "mask": mask}
 
 
 def join_tasks(paths, split, flank=False):
@@ -241,6 +182,54 @@ def count_channels(data):
     return 4 + len(data["normalisation"]) + data["encoding"]["position_channel"]
 
 
-def network_settings(settings):
-    """The part of the section `training` that the network is built from."""
-    return {name: settings[name] for name in ("filters", "filter_bp", "hidden", "dropout", "hidden_dropout", "members")}
+def network_settings(settings, data, tasks=1):
+    """What `build_network` is to be told: the architecture and the settings of the section `training` that it takes."""
+    taken = settings_of(settings["architecture"])
+    shared = {name: settings[name] for name in SHARED if name in taken}
+    return {
+        "architecture": settings["architecture"],
+        **shared,
+        **settings["network"],
+        "tasks": tasks,
+        "channels": count_channels(data),
+    }
+
+
+def start_network(built, settings, window_bp, motifs=None):
+    """A new network; its layers are logged, and its filters start from known motifs where the settings ask for it.
+
+    motifs: dict id to (name, matrix (4, width)), of which `start_from` names some
+    Raises InputError when the network does not see as far as `pair_bp`, or a motif is not there.
+    """
+    network = build_network(**built)
+    logging.info("layers of the network\n%s", describe_network(network, window_bp).to_string(index=False))
+    if settings["pair_bp"]:
+        check_receptive_field(network, settings["pair_bp"])
+    unknown = [name for name in settings["start_from"] if name not in motifs]
+    if unknown:
+        raise InputError(f"training.start_from: {', '.join(unknown)} not among the matrices of references.jaspar")
+    if settings["start_from"]:
+        sites = 100  # matrices come as shares; as many sites as in a usual matrix decide what a pseudocount is worth
+        matrices = [sites * motifs[name][1] for name in settings["start_from"]]
+        start_from_motifs(network.detectors, matrices, settings["start_rate"])
+    return network
+
+
+def check_strands(network, data, most=256):
+    """Stop where a network scores a window and its reverse complement differently, by 1e-5 of the logit or more.
+
+    data: dict of `read_sequences`, of which the first `most` windows are looked at. Raises InputError with the difference.
+    """
+    channels = data.get("channels")
+    channels = None if channels is None else channels[:most]
+    device = next(network.parameters()).device
+    sequences = encode(data["codes"][:most], channels, device, **data.get("encoding", {}))
+    with torch.inference_mode():
+        given, turned = network.eval()(sequences), network(reverse_complement(sequences))
+    gap = float(((given - turned).abs() / given.abs().clamp(min=1)).max())
+    logging.info("largest difference between strands: %.2g of the logit", gap)
+    if not gap <= TOLERATED_STRANDS:
+        raise InputError(
+            f"the network scores the two strands of a window differently, by {gap:.2g} of the logit (at most "
+            f"{TOLERATED_STRANDS:g}); this is a fault of the architecture, or of training.precision"
+        )

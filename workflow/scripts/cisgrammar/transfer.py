@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from cisgrammar.architectures import build_network
+from cisgrammar.engine import fit
 from cisgrammar.log import InputError
-from cisgrammar.model import Network
-from cisgrammar.training import fit
 
 
 def check_chromosomes(description, chromosomes):
@@ -22,23 +22,24 @@ def check_chromosomes(description, chromosomes):
             )
 
 
-def take_trunk(pretrained, settings):
-    """A new network for one task, whose trunk has the weights of a pre-trained one."""
-    network = Network(**settings)
+def take_trunk(pretrained, built):
+    """A new network for one task, whose trunk has the weights of a pre-trained one; built: see `build_network`."""
+    network = build_network(**built)
     network.trunk.load_state_dict(pretrained.trunk.state_dict())
     return network
 
 
-def fine_tune(network, train, validation, settings, head_epochs, learning_rate_ratio, fabric, rng):
+def fine_tune(network, train, validation, settings, head_epochs, learning_rate_ratio, fabric, rng, checkpoint=None):
     """Fit the head on a frozen trunk, then all weights at a lower learning rate.
 
-    Arguments as for `training.fit`; head_epochs: most epochs of the first phase; learning_rate_ratio: learning rate of
+    Arguments as for `engine.fit`; head_epochs: most epochs of the first phase; learning_rate_ratio: learning rate of
     the second phase as a share of the first. Each phase keeps weights as `fit` does, and the start of
     the second phase competes in it. After Novakovsky et al. 2021, Genome Biology 22:280, who do not freeze.
     Returns the history of both phases.
     """
-    head = fit(
-        network, train, validation, {**settings, "epochs": head_epochs}, fabric, rng, "head", network.head.parameters()
-    )
+    head = {**settings, "epochs": head_epochs}
     whole = {**settings, "learning_rate": settings["learning_rate"] * learning_rate_ratio}
-    return pd.concat([head, fit(network, train, validation, whole, fabric, rng, "all")], ignore_index=True)
+    data = train, validation
+    first = fit(network, *data, head, fabric, rng, "head", network.head.parameters(), checkpoint)
+    second = fit(network, *data, whole, fabric, rng, "all", None, checkpoint)
+    return pd.concat([first, second], ignore_index=True)
