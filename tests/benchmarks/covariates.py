@@ -55,7 +55,10 @@ def main(run, ratio=10, margin_bp=200):
         candidates = find_candidates(peaks, taken, splits, 50, 0.1, 10**6, store, None, np.random.default_rng(1))
         others = pd.concat([read_bed(other / "peaks.bed") for other in folders if other != folder])
         others = add_covariates(free_windows(others, taken), store, None)
-        drawn = {"all candidates": candidates, "other_peaks": draw_some(others, peaks, ratio, np.random.default_rng(1))[0]}
+        drawn = {
+            "all candidates": candidates,
+            "other_peaks": draw_some(others, peaks, ratio, np.random.default_rng(1))[0],
+        }
         for choice in CHOICES:
             names, rng = name_covariates(choice, store, None), np.random.default_rng(1)
             try:
