@@ -52,7 +52,7 @@ def main(run, ratio=10, margin_bp=200):
     for folder in folders:
         peaks = add_covariates(read_bed(folder / "peaks.bed"), store, None)
         taken = away_from(peaks, read_bed(folder / "regions.bed"), blacklist, margin_bp)
-        candidates = find_candidates(peaks, taken, splits, 50, 0.1, 10**6, store, None, np.random.default_rng(1))
+        candidates = find_candidates(peaks, taken, splits, 50, 0.1, ratio, 10**6, store, None, np.random.default_rng(1))
         others = pd.concat([read_bed(other / "peaks.bed") for other in folders if other != folder])
         others = add_covariates(free_windows(others, taken), store, None)
         drawn = {
