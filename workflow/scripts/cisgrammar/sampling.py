@@ -254,8 +254,8 @@ def draw_matched(peaks, candidates, covariates, ratio, rng, allow_shortfall=Fals
         plans.append((split, rows, own, pool, wanted, n))
     if short:
         text = (
-            f"too few negatives found: {'; '.join(short)}; lower negatives.ratio or negatives.step_bp, or take the "
-            "covariate out of negatives.covariates"
+            f"too few negatives found: {'; '.join(short)}; lower negatives.ratio or negatives.step_bp, raise "
+            "negatives.candidates, or take the covariate out of negatives.covariates"
         )
         if not allow_shortfall:
             raise InputError(f"{text}, or set negatives.allow_shortfall: true")
