@@ -20,6 +20,7 @@ from cisgrammar.intervals import overlaps
 from cisgrammar.log import InputError
 from cisgrammar.negatives import add_covariates, away_from, find_candidates, name_covariates
 from cisgrammar.splits import SPLITS
+from scipy.stats import ks_2samp
 
 WINDOW, MARGIN, STEP = 40, 15, 10
 CHROMOSOMES = {  # lengths in bp; `tiny` is shorter than a window, `exact` as long as one
@@ -301,6 +302,15 @@ def test_compare_distributions_by_hand():
     assert compare_distributions(np.array([0.5]), np.array([0.5, 0.5])) == (0, 0)
     assert compare_distributions(np.array([0.5]), np.array([0.25])) == (np.inf, 1)
     assert compare_distributions(np.array([0.25]), np.array([0.5])) == (-np.inf, 1)
+
+
+def test_gaps_are_those_of_scipy_with_and_without_ties():
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 30):
+        for values in (rng.normal(size=(2, n)), rng.integers(0, 3, (2, n)).astype(float), np.zeros((2, n))):
+            assert compare_distributions(*values)[1] == pytest.approx(ks_2samp(*values).statistic)
+            more = np.tile(values[1], 3)
+            assert compare_distributions(values[0], more)[1] == pytest.approx(ks_2samp(values[0], more).statistic)
 
 
 def test_compare_distributions_of_nothing():

@@ -467,13 +467,6 @@ def test_auroc_that_is_not_known(tmp_path):
     assert "covariates tell negatives from peaks in training" in text
 
 
-def test_negatives_that_were_not_matched_in_gc_have_no_figure_of_it(tmp_path):
-    rows = put_experiment(tmp_path / "results", "K562", "CTCF", smds={"cpg": 0.01})
-    page = Page(render(tmp_path, rows))
-    assert "Mean GC content" not in page.text and not page.open
-    assert "training CpG 100 5,000" in page.text
-
-
 def test_many_experiments_get_several_dot_plots(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "ROWS_PER_FIGURE", 1)
     assert "(part 2 of 2)" in Page(render(tmp_path, put_two(tmp_path))).text

@@ -48,6 +48,13 @@ def test_exact_numbers_without_repeats_in_each_split(ratio):
     assert [(negatives["name"] == split).sum() for split in SPLITS] == expected == counts["drawn"].tolist()
 
 
+def test_a_hundred_negatives_per_peak():
+    peaks, candidates = design(4, n_peaks=60, shift=0.3)
+    negatives, counts = draw_matched(peaks, candidates, COVARIATES, 100, np.random.default_rng(0))
+    assert (counts["drawn"] == counts["wanted"]).all() and counts["drawn"].sum() == 6000 == len(negatives)
+    assert (balance(peaks, candidates, negatives, COVARIATES)["smd_after"].abs() <= 0.05).all()
+
+
 def test_seeds():
     peaks, candidates = design(5, n_peaks=200, n_candidates=5000)
     one, two, other = (

@@ -22,14 +22,12 @@ def smd(a, b):
 
 def largest_gap(a, b):
     """Kolmogorov-Smirnov statistic of two samples; only the first is sorted, so the second may be large."""
-    a = np.sort(a)
-    below, through = (
-        np.cumsum(np.bincount(np.searchsorted(a, b, side=side), minlength=len(a) + 1))[:-1] / len(b)
-        for side in ("right", "left")
-    )
-    # `through` counts b <= a[i], `below` counts b < a[i]
-    steps = np.arange(len(a) + 1) / len(a)
-    return max(np.abs(through - steps[1:]).max(), np.abs(below - steps[:-1]).max())
+    a, gaps = np.sort(a), []
+    for of_a, of_b in (("right", "left"), ("left", "right")):  # shares up to each of `a` and shares below it
+        share_a = np.searchsorted(a, a, side=of_a) / len(a)
+        share_b = np.cumsum(np.bincount(np.searchsorted(a, b, side=of_b), minlength=len(a) + 1))[:-1] / len(b)
+        gaps.append(np.abs(share_a - share_b).max())
+    return max(gaps)
 
 
 def compare_distributions(a, b):

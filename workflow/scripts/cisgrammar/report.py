@@ -240,7 +240,6 @@ def section(entry, folder):
     logging.info("section of %s in %s", entry["tf"], entry["cell_type"])
     counts = read_table(folder / "peaks" / place / "counts.tsv").to_dict("records")
     balance = on_matched(folder / "negatives" / place / "balance.tsv")
-    gc = balance[balance["covariate"] == "gc"]
     runs = [training_run("training", folder / "training" / place)]
     if "transfer" in entry["scores"]:
         runs.append(training_run("transfer", folder / "transfer" / place / "from_others"))
@@ -255,7 +254,7 @@ def section(entry, folder):
         balance=balance.to_dict("records"),
         separability=on_matched(folder / "negatives" / place / "separability.tsv").to_dict("records"),
         learned={row["negatives"]: row["drawn"] for row in entry["draws"] if row["split"] == "train"},
-        gc_figure=None if gc.empty else gc_means(gc),
+        balance_figure=balance_plot(balance),
         curves=curves(entry, folder / "evaluation" / place / "predictions.tsv"),
         runs=runs,
         motifs=motifs[:N_MOTIFS],
@@ -402,28 +401,25 @@ def training_curves(history):
 
 
 @matplotlib.rc_context(STYLE)
-def gc_means(balance):
-    """Mean GC content of peaks, candidates and negatives in every split."""
-    figure = Figure(figsize=(5.2, 0.95 + 0.3 * len(balance)), layout="constrained")
-    axes = figure.subplots()
-    rows = np.arange(len(balance))
-    signs = (
-        ("mean_candidates", "all candidates", {"marker": "^", "color": "#666666", "ms": 6}),
-        (
-            "mean_negatives",
-            "negatives",
-            {"marker": "o", "color": "#D55E00", "mfc": "none", "mew": 1.6, "ms": 9},
-        ),
-        ("mean_peaks", "peaks", {"marker": "s", "color": "#0072B2", "ms": 4}),
-    )
-    for column, name, sign in signs:
-        axes.plot(balance[column], rows, ls="", label=name, **sign)
-    axes.set_yticks(rows, balance["split"].map(split_name), parse_math=False)
-    axes.tick_params(axis="y", length=0)
-    axes.set(ylim=(len(balance) - 0.5, -0.5), xlabel="mean GC content (share of G and C)")
-    axes.margins(x=0.12)
-    axes.grid(color="#e4e7ea", lw=0.6)
-    figure.legend(loc="outside upper center", ncols=3)
+def balance_plot(balance):
+    """Standardised mean differences from the peaks, of all candidates and of the negatives: a Love plot (Love 2002)."""
+    covariates, splits = balance["covariate"].unique(), [s for s in SPLITS if s in set(balance["split"])]
+    figure = Figure(figsize=(7.4, 1.0 + 0.24 * len(covariates)), layout="constrained")
+    panels = figure.subplots(1, len(splits), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, split in zip(panels, splits, strict=True):
+        table = balance[balance["split"] == split].set_index("covariate").reindex(covariates)
+        rows = np.arange(len(covariates))
+        axes.axvspan(-LARGEST_SMD, LARGEST_SMD, color="#e4e7ea", lw=0)
+        sign = {"ls": "", "clip_on": False}
+        axes.plot(table["smd_before"], rows, label="all candidates", marker="^", color="#666666", ms=5, **sign)
+        axes.plot(table["smd_after"], rows, label="negatives", marker="o", color="#D55E00", ms=5, **sign)
+        axes.set_yticks(rows, map(covariate_name, covariates), parse_math=False)
+        axes.tick_params(axis="y", length=0)
+        axes.set(title=split_name(split), ylim=(len(rows) - 0.5, -0.5))
+        axes.grid(color="#e4e7ea", lw=0.6)
+        axes.set_axisbelow(True)
+    figure.supxlabel("difference of the means, peaks less others (standard deviations)", fontsize=9)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return as_svg(figure)
 
 
