@@ -36,7 +36,7 @@ CHOICES = (
 
 def told_by_dinucleotides(peaks, negatives):
     """AUROC on test windows of a logistic regression on dinucleotide shares, fitted on training windows."""
-    x = np.concatenate([peaks[DINUCLEOTIDES], negatives[DINUCLEOTIDES]])
+    x = np.concatenate([peaks[list(DINUCLEOTIDES)], negatives[list(DINUCLEOTIDES)]])
     label = np.repeat([1, 0], [len(peaks), len(negatives)])
     split = np.concatenate([peaks["name"], negatives["name"]])
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
@@ -73,7 +73,9 @@ def main(run, ratio=10, margin_bp=200):
             rows.append({**row, "n": len(negatives)})
     table = pd.DataFrame(rows)
     print(table.pivot(index="negatives", columns="tf", values="dinucleotides").round(2).to_markdown())
-    print(table.groupby("negatives", sort=False)[["dinucleotides", "smd", "covariates"]].agg(["mean", "max"]).round(3))
+    means = table.groupby("negatives", sort=False)[["dinucleotides", "smd", "covariates"]].agg(["mean", "max"]).round(3)
+    means.columns = [f"{statistic} {name}" for name, statistic in means.columns]
+    print(means.to_markdown())
 
 
 if __name__ == "__main__":
