@@ -16,6 +16,7 @@ from cisgrammar.covariates import (
     open_store,
     read_tss,
     tss_distance,
+    window_cells,
     windows_covariates,
     write_store,
 )
@@ -208,6 +209,21 @@ def test_open_store_that_is_not_whole(tmp_path, write_fasta):
     (tmp_path / "store" / "counts.npy").unlink()
     with pytest.raises(InputError, match="no whole genome store"):
         open_store(tmp_path / "store")
+
+
+def test_cells_by_hand(tmp_path, write_fasta):
+    """8 x GC level + 2 x CpG level + masked, over whole blocks of 64 bp."""
+    blocks = ["A" * 64, "N" * 64, "CG" * 32, "ac" * 32, "ACGTTGCATT" + "T" * 54, "G" * 64, "CA" * 6]
+    # GC of 0, unknown, 1, 0.5 (soft-masked), 4 of 64 with one CpG, 1 without CpG, 6 of 12
+    write_store(write_fasta({"chr1": "".join(blocks)}), {"chr1": 396}, tmp_path / "store")
+    store = open_store(tmp_path / "store")
+    # One CpG in 64 bp: 4 x 1 x 64 / 4^2 = 16, cut to level 3; 32 CpG and GC of 1: 4 x 32 x 64 / 64^2 = 2, level 3
+    expected = [0, 255, 8 * 24 + 2 * 3, 8 * 12 + 1, 8 * 1 + 2 * 3, 8 * 24, 8 * 12]
+    assert window_cells(store, "chr1", [0, 64, 128, 192, 256, 320, 384], 12).tolist() == expected
+    assert window_cells(store, "chr1", [0, 64, 128], 64).tolist() == expected[:3]
+    # A window over two blocks counts both: 64 of 128 bases known and GC of 1; then 96 of 128 bases are G or C
+    assert window_cells(store, "chr1", [100, 190], 40).tolist() == [8 * 24 + 6, 8 * 18 + 2 * 3]
+    assert window_cells(store, "chr1", [], 40).tolist() == []
 
 
 def test_windows_that_leave_the_chromosome(tmp_path, write_fasta):

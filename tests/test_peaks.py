@@ -443,7 +443,7 @@ def test_share_exactly_at_the_limit_counts_alike_for_peaks_and_negatives(write_f
     windows, _ = center_peaks(peaks, splits, NO_REGIONS, fasta, 200, 0, 1, None, share)
     write_store(fasta, lengths, tmp_path / "store")
     store, rng = open_store(tmp_path / "store"), np.random.default_rng(1)
-    candidates = find_candidates(windows, NO_REGIONS, splits, 200, share, 1000, store, None, rng)
+    candidates = find_candidates(windows, NO_REGIONS, splits, 200, share, 1, 1000, store, None, rng)
     assert starts(windows) == starts(candidates) == [0, 400]
 
 

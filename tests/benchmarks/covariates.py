@@ -36,7 +36,7 @@ CHOICES = (
 
 def told_by_dinucleotides(peaks, negatives):
     """AUROC on test windows of a logistic regression on dinucleotide shares, fitted on training windows."""
-    x = np.concatenate([peaks[DINUCLEOTIDES], negatives[DINUCLEOTIDES]])
+    x = np.concatenate([peaks[list(DINUCLEOTIDES)], negatives[list(DINUCLEOTIDES)]])
     label = np.repeat([1, 0], [len(peaks), len(negatives)])
     split = np.concatenate([peaks["name"], negatives["name"]])
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
@@ -52,7 +52,7 @@ def main(run, ratio=10, margin_bp=200):
     for folder in folders:
         peaks = add_covariates(read_bed(folder / "peaks.bed"), store, None)
         taken = away_from(peaks, read_bed(folder / "regions.bed"), blacklist, margin_bp)
-        candidates = find_candidates(peaks, taken, splits, 50, 0.1, 10**6, store, None, np.random.default_rng(1))
+        candidates = find_candidates(peaks, taken, splits, 50, 0.1, ratio, 10**6, store, None, np.random.default_rng(1))
         others = pd.concat([read_bed(other / "peaks.bed") for other in folders if other != folder])
         others = add_covariates(free_windows(others, taken), store, None)
         drawn = {
@@ -73,7 +73,9 @@ def main(run, ratio=10, margin_bp=200):
             rows.append({**row, "n": len(negatives)})
     table = pd.DataFrame(rows)
     print(table.pivot(index="negatives", columns="tf", values="dinucleotides").round(2).to_markdown())
-    print(table.groupby("negatives", sort=False)[["dinucleotides", "smd", "covariates"]].agg(["mean", "max"]).round(3))
+    means = table.groupby("negatives", sort=False)[["dinucleotides", "smd", "covariates"]].agg(["mean", "max"]).round(3)
+    means.columns = [f"{statistic} {name}" for name, statistic in means.columns]
+    print(means.to_markdown())
 
 
 if __name__ == "__main__":

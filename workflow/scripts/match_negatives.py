@@ -30,7 +30,8 @@ peaks = add_covariates(read_bed(snakemake.input.peaks), store, tss)
 taken = away_from(peaks, read_bed(snakemake.input.regions), read_bed(snakemake.input.blacklist), settings["margin_bp"])
 width = int(peaks["end"].iloc[0] - peaks["start"].iloc[0])
 step, most = settings["step_bp"] or max(1, width // 4), settings["candidates"]
-candidates = find_candidates(peaks, taken, splits, step, snakemake.params.unknown_share, most, store, tss, rng)
+unknown_share, ratio = snakemake.params.unknown_share, settings["ratio"]
+candidates = find_candidates(peaks, taken, splits, step, unknown_share, ratio, most, store, tss, rng)
 
 pools, drawn = {"matched": candidates}, {}
 drawn["matched"] = draw_matched(peaks, candidates, covariates, settings["ratio"], rng, settings["allow_shortfall"])

@@ -9,6 +9,8 @@ from sklearn.model_selection import StratifiedKFold
 from cisgrammar.density import TREES, some
 from cisgrammar.splits import SPLITS
 
+JUDGED = 50_000  # rows of each class at most that the classifier of `separability` sees
+
 
 def smd(a, b):
     """Standardised mean differences of two tables, float array (covariates,).
@@ -74,7 +76,7 @@ def separability(peaks, negatives, covariates, rng):
         tables = [table if split == "all" else table[table["name"] == split] for table in (peaks, negatives)]
         auroc = np.nan
         if min(map(len, tables)) >= 20:
-            values = [some(table[covariates].to_numpy(np.float64), rng) for table in tables]
+            values = [some(table[covariates].to_numpy(np.float64), rng, JUDGED) for table in tables]
             x, label = np.concatenate(values), np.repeat([1, 0], [len(v) for v in values])
             score = np.zeros(len(x))
             for fit, held_out in StratifiedKFold(5, shuffle=True, random_state=seed).split(x, label):

@@ -31,10 +31,12 @@ from cisgrammar.log import InputError
 BLOCK_BP = 64
 PAIRS = ("AA", "AC", "AG", "AT", "CA", "CC", "CG", "GA", "GC", "TA")
 COUNTS = ("known", "masked", "gc", *PAIRS)
+CPG = COUNTS.index("CG")
 DINUCLEOTIDES = ("aa", "ac", "ag", "at", "ca", "cc", "cg", "ga", "gc_step", "ta")  # `gc` is the GC content
 COMPOSITION = ("gc", "cpg", *DINUCLEOTIDES, "repeats", "unknown")
 FARTHEST_BP = 10_000_000  # a distance to a TSS is cut here, and is this where a chromosome has none
 
+UNKNOWN_CELL = 255
 MASKED = 8
 CHUNK = 1 << 24  # bases or bytes in one step; a multiple of BLOCK_BP
 ROWS = 1_000_000  # rows of a text file in one step
@@ -76,7 +78,7 @@ BYTE_CODES = byte_codes().tobytes()
 PAIR_COLUMNS = pair_columns()
 
 
-@njit(cache=False)
+@njit(cache=True)
 def add_bases(codes, start, end, totals):
     """Add the counts of the bases start..end of a chromosome to `totals`, int64 array (13,)."""
     for i in range(start, end):
@@ -92,7 +94,7 @@ def add_bases(codes, start, end, totals):
                     totals[3 + PAIR_COLUMNS[code, following]] += 1
 
 
-@njit(cache=False)
+@njit(cache=True)
 def running_counts(codes, block_bp):
     """Running sums of a chromosome at every `block_bp` bases, uint32 array (rows, 13)."""
     rows = np.zeros(((codes.size + block_bp - 1) // block_bp + 1, 13), dtype=np.uint32)
@@ -104,7 +106,7 @@ def running_counts(codes, block_bp):
     return rows
 
 
-@njit(cache=False)
+@njit(cache=True)
 def window_counts(codes, rows, block_bp, starts, width):
     """Counts of windows of one chromosome, int64 array (windows, 13); dinucleotides lie whole within the window."""
     counts = np.zeros((starts.size, 13), dtype=np.int64)
@@ -122,7 +124,25 @@ def window_counts(codes, rows, block_bp, starts, width):
     return counts
 
 
-@njit(cache=False)
+@njit(cache=True)
+def coarse_cells(rows, block_bp, starts, width):
+    """Cells of windows of one chromosome, see `window_cells`; rows: those of the chromosome in `counts`."""
+    cells = np.empty(starts.size, dtype=np.uint8)
+    for i in range(starts.size):
+        first, last = starts[i] // block_bp, min(-(-(starts[i] + width) // block_bp), rows.shape[0] - 1)
+        known = np.int64(rows[last, 0]) - np.int64(rows[first, 0])
+        masked = np.int64(rows[last, 1]) - np.int64(rows[first, 1])
+        n_gc = np.int64(rows[last, 2]) - np.int64(rows[first, 2])
+        n_cpg = np.int64(rows[last, CPG]) - np.int64(rows[first, CPG])
+        if known == 0:
+            cells[i] = UNKNOWN_CELL
+        else:
+            cpg_level = min(3, 40 * n_cpg * known // max(1, 3 * n_gc * n_gc))  # 4 CG / gc^2 / 0.3
+            cells[i] = 8 * min(24, 25 * n_gc // known) + 2 * cpg_level + (2 * masked > known)
+    return cells
+
+
+@njit(cache=True)
 def paint(values, starts, ends, painted):
     """Write painted[i] to values[starts[i]:ends[i]], in the order of the rows."""
     for i in range(starts.size):
@@ -244,10 +264,10 @@ def windows_covariates(store, chrom, starts, width):
         raise ValueError(f"windows of {width} bp at {first} to {last} leave {chrom} of {length} bp")
     rows = store.rows(chrom)
     counts = window_counts(store.bases(chrom), store.counts[rows], store.block_bp, starts, width)
-    known, masked, n_gc = counts[:, 0], counts[:, 1], counts[:, 2]
-    n_pairs = counts[:, 3:].sum(axis=1)
+    known, masked, n_gc, *pairs = np.ascontiguousarray(counts.T)
+    n_pairs = sum(pairs)
     covariates = {"gc": ratio(n_gc, known, np.nan)}
-    shares = {name: ratio(counts[:, 3 + i], n_pairs, np.nan) for i, name in enumerate(DINUCLEOTIDES)}
+    shares = {name: ratio(n, n_pairs, np.nan) for name, n in zip(DINUCLEOTIDES, pairs, strict=True)}
     covariates["cpg"] = ratio(4 * shares["cg"], covariates["gc"] ** 2, 0.0, (n_gc > 0) & (n_pairs > 0))
     covariates |= shares
     covariates["repeats"] = masked / width
@@ -259,6 +279,20 @@ def windows_covariates(store, chrom, starts, width):
     for array in (store.codes, store.counts, store.signals):
         release(array)
     return covariates
+
+
+def window_cells(store, chrom, starts, width):
+    """Cells of windows of one chromosome in a coarse table of composition, uint8 array (n,).
+
+    starts: int array (n,), first bases; width: bp
+    A cell is 8 x level of GC (0 to 24, in steps of 0.04) + 2 x level of CpG observed/expected (0 to 3, in steps of 0.3)
+    + whether more than half is soft-masked; UNKNOWN_CELL where no base is known. Counted are the blocks of the store
+    that hold the window, so that all windows of a genome cost no more than some of them in `windows_covariates`.
+    """
+    starts = np.ascontiguousarray(starts, dtype=np.int64)
+    cells = coarse_cells(store.counts[store.rows(chrom)], store.block_bp, starts, width)
+    release(store.counts)
+    return cells
 
 
 def read_tss(annotation, lengths):

@@ -5,11 +5,12 @@ import logging
 import numpy as np
 import pandas as pd
 
-from cisgrammar.covariates import COMPOSITION, DINUCLEOTIDES, tss_distance, windows_covariates
+from cisgrammar.covariates import COMPOSITION, DINUCLEOTIDES, tss_distance, window_cells, windows_covariates
 from cisgrammar.intervals import at_most, overlaps
 from cisgrammar.log import InputError
 from cisgrammar.splits import SPLITS
 
+LEAST_CANDIDATES, CANDIDATES_PER_NEGATIVE = 200_000, 6
 OPTIONAL = ("mappability", "tss")  # covariates that are left out where the run has no data for them
 
 
@@ -55,14 +56,36 @@ def add_covariates(windows, store, tss):
     return pd.concat(parts).loc[windows.index]
 
 
-def find_candidates(peaks, taken, splits, step_bp, unknown_share, most, store, tss, rng):
+def pick_places(peaks, chroms, n_places, step_bp, width, n, store, rng):
+    """At most n random places of a grid, half of them from everywhere, half from where windows are like the peaks.
+
+    peaks: windows of one split; chroms, n_places: its chromosomes, and the number of grid windows on each
+    CpG islands are one percent of the human genome and a good part of the peaks of many factors, so that a million
+    places from everywhere hold too few windows like these peaks, though the genome has enough. Hence the second half:
+    each cell of `window_cells` gets its share of the peaks, as far as it has so many places. Draws from the candidates
+    are weighed with their own density, so that this one need not be even.
+    Returns an increasing int array of places, counted over the chromosomes.
+    """
+    grids = zip(chroms, n_places, strict=True)
+    cells = np.concatenate([window_cells(store, chrom, np.arange(size) * step_bp, width) for chrom, size in grids])
+    own = [window_cells(store, chrom, rows["start"], width) for chrom, rows in peaks.groupby("chrom")]
+    wanted = np.bincount(np.concatenate([*own, []]).astype(int), minlength=256) * (n / 2 / max(1, len(peaks)))
+    there = np.bincount(cells, minlength=256)
+    like = np.minimum(wanted, there)
+    chance = like / np.maximum(1, there) + (n - like.sum()) / len(cells)
+    places = np.flatnonzero(rng.random(len(cells), dtype=np.float32) < chance.astype(np.float32)[cells])
+    return places if len(places) <= n else np.sort(rng.choice(places, n, replace=False))
+
+
+def find_candidates(peaks, taken, splits, step_bp, unknown_share, ratio, most, store, tss, rng):
     """Windows on a grid that may serve as negatives, with their covariates.
 
     peaks: windows of the experiment (chrom, start, end, name = split), all of one width
     taken: intervals that candidates must not touch; splits: data frame chrom, length_bp, split
-    step_bp: distance of the grid; unknown_share: largest share of unknown bases; most: candidates per split, of a larger
-    grid a random part is taken; store, tss: as for `add_covariates`; rng: numpy Generator
-    Returns a data frame chrom, start, end, name (= split) and covariates; the work grows with `most` alone.
+    step_bp: distance of the grid; unknown_share: largest share of unknown bases; ratio: negatives per peak
+    most: windows per split at most; fewer where CANDIDATES_PER_NEGATIVE and LEAST_CANDIDATES are. Of a larger grid
+    `pick_places` takes a part. store, tss: as for `add_covariates`; rng: numpy Generator
+    Returns a data frame chrom, start, end, name (= split) and covariates.
     """
     width = int(peaks["end"].iloc[0] - peaks["start"].iloc[0])
     tables = []
@@ -70,7 +93,13 @@ def find_candidates(peaks, taken, splits, step_bp, unknown_share, most, store, t
         rows = splits[(splits["split"] == split) & (splits["length_bp"] >= width)]
         n_places = (rows["length_bp"] - width) // step_bp + 1
         n = int(n_places.sum())
-        places = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False, shuffle=False))
+        own = peaks[peaks["name"] == split]
+        looked_at = int(min(most, max(LEAST_CANDIDATES, CANDIDATES_PER_NEGATIVE * ratio * len(own))))
+        places = (
+            np.arange(n)
+            if n <= looked_at
+            else pick_places(own, rows["chrom"], n_places, step_bp, width, looked_at, store, rng)
+        )
         last = np.cumsum(n_places.to_numpy())
         chrom = np.searchsorted(last, places, side="right")
         starts = (places - (last - n_places.to_numpy())[chrom]) * step_bp

@@ -150,7 +150,7 @@ def draw_rows(peaks, pool, n, rng):
     """Draw n rows of a pool whose covariates are distributed like those of the peaks.
 
     peaks, pool: float64 arrays (rows, covariates) of one split, no covariate constant in both; n: at most len(pool)
-    A pool much larger than n is first thinned with the density ratio, to some 4 n rows, and balanced again. Up to
+    A pool much larger than n is first thinned with the density ratio, to some 2 n rows, and balanced again. Up to
     `TRIES` draws, the one with the smallest largest |SMD| is kept; the first below `SOUGHT_SMD` ends the trials.
     Returns an increasing int array (n,) without repeats.
     """
@@ -158,7 +158,7 @@ def draw_rows(peaks, pool, n, rng):
         return np.sort(rng.choice(len(pool), n, replace=False))
     x_peaks, x = standardise(peaks, pool)
     ratio = np.maximum(density_ratio(peaks, pool, rng), 1e-12)
-    size = min(len(pool), max(20_000, min(4 * n, n + 1_000_000)))
+    size = min(len(pool), max(20_000, min(2 * n, n + 1_000_000)))
     chance = inclusion(ratio, size)
     rows = draw(chance, principal_order(x), rng)
     x, start = x[rows], ratio[rows] / chance[rows]
@@ -254,8 +254,8 @@ def draw_matched(peaks, candidates, covariates, ratio, rng, allow_shortfall=Fals
         plans.append((split, rows, own, pool, wanted, n))
     if short:
         text = (
-            f"too few negatives found: {'; '.join(short)}; lower negatives.ratio or negatives.step_bp, or take the "
-            "covariate out of negatives.covariates"
+            f"too few negatives found: {'; '.join(short)}; lower negatives.ratio or negatives.step_bp, raise "
+            "negatives.candidates, or take the covariate out of negatives.covariates"
         )
         if not allow_shortfall:
             raise InputError(f"{text}, or set negatives.allow_shortfall: true")
