@@ -30,6 +30,7 @@ def set_up(device, threads, seed, precision="32"):
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a tenth of the time; nothing reads such memory
     try:
         return Fabric(accelerator=choose_device(device), devices=1, precision=PRECISIONS[precision])
     except RuntimeError as error:
