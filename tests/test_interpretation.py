@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from cisgrammar.architectures import detectors
+from cisgrammar.architectures import build_network, detectors
 from cisgrammar.dna import reverse_complement_codes
-from cisgrammar.interpretation import choose_windows, contributions, filter_matrices, write_contributions
+from cisgrammar.interpretation import choose_windows, contributions, evidence, filter_matrices, write_contributions
 from cisgrammar.layers import one_hot, reverse_complement
 from cisgrammar.log import InputError
 from cisgrammar.model import score
@@ -332,3 +332,27 @@ def test_contributions_are_written(tmp_path):
         assert store["score"][:].tolist() == [1.5, -2.0]
         assert store["delta"][:].tolist() == [1e-6, 2e-6]
         assert store.attrs["unit"] == "logit"
+
+
+def test_evidence_is_written(tmp_path):
+    """Attention weights sum to 1 in each window; the file holds them, and nothing of the kind for other networks."""
+    torch.manual_seed(0)
+    network = build_network("mil", filters=4, filter_bp=5, hidden=0, members=2).eval()
+    codes = np.random.default_rng(0).integers(0, 4, (5, 30)).astype(np.uint8)
+    places = evidence(network, codes, batch_size=2)
+    assert places.shape == (5, 30) and places.dtype == np.float32
+    np.testing.assert_allclose(places.sum(axis=1), 1, rtol=1e-5)
+    assert network.has_evidence and not exact_network().has_evidence
+    windows = {"chrom": np.array(["chr1"] * 5), "start": np.arange(5), "end": np.arange(5) + 30}
+    values = np.zeros((5, 4, 30), np.float32)
+    for given in (places, None):
+        write_contributions(tmp_path / "c.h5", values, np.zeros(5), codes, windows, np.zeros(5), given)
+        with h5py.File(tmp_path / "c.h5") as store:
+            assert ("evidence" in store) == (given is not None)
+            if given is not None:
+                np.testing.assert_array_equal(store["evidence"][:], places)
+
+
+def test_networks_of_k_mers_have_no_filters_of_bases():
+    assert not build_network("shallow", filters=4, filter_bp=5, encoding_k=2).reads_bases
+    assert exact_network().reads_bases

@@ -8,7 +8,7 @@ import torch
 from cisgrammar.architectures import detectors
 from cisgrammar.dna import reverse_complement_codes
 from cisgrammar.layers import encode, one_hot
-from cisgrammar.model import choose_device, load_model, probability, save_model, score
+from cisgrammar.model import choose_device, join_members, load_model, probability, save_model, score
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 SHAPE = {"filters": 8, "filter_bp": 11, "hidden": 6, "dropout": 0.3, "hidden_dropout": 0.1}
@@ -283,6 +283,18 @@ def test_weights_of_another_shape_are_refused(tmp_path):
     save_model(random_network(), {"network": {**BUILT, "filters": 9}}, tmp_path / "weights", tmp_path / "settings")
     with pytest.raises(RuntimeError, match="size mismatch"):
         load_model(tmp_path / "weights", tmp_path / "settings")
+
+
+def test_members_are_joined():
+    """The joined network scores the mean of all members, in their order."""
+    networks, codes = [random_network(members=2), random_network(members=2)], random_codes(20, 60)
+    with torch.no_grad():
+        networks[1].head.bias.add_(1)
+    joined, built = join_members(networks, {**BUILT, "members": 2})
+    assert built == {**BUILT, "members": 4}
+    expected = np.mean([score(network, codes) for network in networks], axis=0)
+    np.testing.assert_allclose(score(joined, codes), expected, atol=1e-5)
+    assert torch.equal(joined.head.bias[2:], networks[1].head.bias)
 
 
 def test_choose_device():

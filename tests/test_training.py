@@ -12,6 +12,7 @@ from cisgrammar.layers import one_hot
 from cisgrammar.log import InputError
 from cisgrammar.model import probability, score
 from cisgrammar.training import (
+    check_strands,
     count_channels,
     describe,
     draw_epoch,
@@ -19,8 +20,11 @@ from cisgrammar.training import (
     join_tasks,
     log_prior_shift,
     network_settings,
+    positive_weights,
+    read_folds,
     read_task,
     set_up,
+    start_network,
 )
 from conftest import ROOT
 from lightning_fabric import Fabric
@@ -586,3 +590,78 @@ def test_a_split_without_windows_is_refused(tmp_path, genome):
     path = write_example(tmp_path / "one.h5", genome, [10, 50], 10)
     with pytest.raises(InputError, match=r"one\.h5: no window of the validation chromosomes"):
         read_task(path, "validation")
+
+
+def write_chromosomes(path, write_genome, peaks):
+    """Windows of 10 bp on training and validation chromosomes; peaks: dict of chromosome to (split, number of peaks)."""
+    genome = write_genome(dict.fromkeys(peaks, "ACGTACGGTT" * 20), folder="chromosomes")
+    rows = [
+        {"chrom": chrom, "start": 10 * i, "end": 10 * i + 10, "name": split, "peak": i < n}
+        for chrom, (split, n) in peaks.items()
+        for i in range(10)
+    ]
+    table = pd.DataFrame(rows)
+    write_sequences(table[table["peak"]], table[~table["peak"]], genome, 2, path)
+    return path
+
+
+PEAKS = {"chr1": ("train", 5), "chr2": ("train", 3), "chr3": ("train", 2), "chr4": ("validation", 4)}
+
+
+def test_one_fold_is_the_split(tmp_path, write_genome):
+    path = write_chromosomes(tmp_path / "a.h5", write_genome, PEAKS)
+    ((train, validation),) = read_folds(path, 1)
+    assert set(train["chrom"]) == {"chr1", "chr2", "chr3"} and train["codes"].shape == (30, 14)
+    assert set(validation["chrom"]) == {"chr4"} and validation["codes"].shape == (10, 10)
+
+
+def test_folds_hold_out_every_chromosome_once(tmp_path, write_genome):
+    """Of 5, 4, 3 and 2 peaks the first two go to a fold each, then 3 to the smaller one and 2 to the other one."""
+    path = write_chromosomes(tmp_path / "a.h5", write_genome, PEAKS)
+    pairs = read_folds(path, 2)
+    assert [set(validation["chrom"]) for _, validation in pairs] == [{"chr1", "chr3"}, {"chr4", "chr2"}]
+    for train, validation in pairs:
+        assert set(train["chrom"]) | set(validation["chrom"]) == set(PEAKS)
+        assert not set(train["chrom"]) & set(validation["chrom"])
+        assert train["codes"].shape == (20, 14) and validation["codes"].shape == (20, 10)
+        assert len(train["task"]) == len(train["mask"]) == len(train["weight"]) == 20
+    plain = read_task(path, "validation")
+    rows = pairs[1][1]["chrom"] == "chr4"
+    np.testing.assert_array_equal(pairs[1][1]["codes"][rows], plain["codes"])
+    np.testing.assert_array_equal(pairs[1][1]["label"][rows], plain["label"])
+
+
+def test_more_folds_than_chromosomes_are_refused(tmp_path, write_genome):
+    path = write_chromosomes(tmp_path / "a.h5", write_genome, PEAKS)
+    with pytest.raises(InputError, match=r"training\.folds: 5 folds of 4 training and validation chromosomes"):
+        read_folds(path, 5)
+
+
+def test_a_network_starts_from_motifs():
+    """The named matrices fill the first filters; one that is not there is refused, and so is a pair out of sight."""
+    built = {"architecture": "shallow", "filters": 3, "filter_bp": 4, "first_layer": "free"}
+    matrix = np.array([[0.7, 0.1], [0.1, 0.1], [0.1, 0.1], [0.1, 0.7]])
+    settings = {**SETTINGS, "start_from": ["M1"], "pair_bp": None}
+    weight = start_network(built, settings, 20, {"M1": ("TF", matrix)}).detectors.weight[0, 0]
+    expected = np.log((100 * matrix + 0.25) / 101 / 0.25)
+    np.testing.assert_allclose(weight.detach().numpy()[:, 1:3], expected, rtol=1e-5)
+    assert not weight[:, [0, 3]].any()
+    with pytest.raises(InputError, match=r"training\.start_from: M2 not among"):
+        start_network(built, {**settings, "start_from": ["M1", "M2"]}, 20, {"M1": ("TF", matrix)})
+    with pytest.raises(InputError, match="sees 4 bp, and the motif pair spans 9 bp"):
+        start_network(built, {**settings, "start_from": [], "pair_bp": 9}, 20)
+
+
+def test_strands_are_checked():
+    data = planted(10, 10, np.random.default_rng(0), flank_bp=0)
+    network = detectors(**SHAPE)
+    check_strands(network, data)
+    network.forward = lambda sequences: sequences[:, :1, 0] * 3
+    with pytest.raises(InputError, match="scores the two strands of a window differently, by 3"):
+        check_strands(network, data)
+
+
+def test_positive_weights_by_hand():
+    # task 0: 2 positives, 10 negatives, 4 drawn; task 1: 3 positives, 5 negatives, all drawn
+    labels, tasks = np.repeat([1, 0, 1, 0], [2, 10, 3, 5]), np.repeat([0, 1], [12, 8])
+    assert positive_weights(labels, tasks, 2).tolist() == pytest.approx([2, 5 / 3])

@@ -2,7 +2,7 @@ from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
 import torch
-from cisgrammar.interpretation import choose_windows, contributions, filter_matrices, write_contributions
+from cisgrammar.interpretation import choose_windows, contributions, evidence, filter_matrices, write_contributions
 from cisgrammar.meme import write_meme
 from cisgrammar.model import load_model
 from cisgrammar.sequences import read_sequences
@@ -18,5 +18,6 @@ values, deltas = contributions(
     network, codes, settings["shuffles"], snakemake.params.seed, settings["largest_delta"], **more
 )
 windows = {key: test[key][rows] for key in ("chrom", "start", "end")}
-write_contributions(snakemake.output.contributions, values, deltas, codes, windows, logits)
-write_meme(filter_matrices(network, codes, **more), snakemake.output.filters)
+places = evidence(network, codes, **more) if network.has_evidence else None
+write_contributions(snakemake.output.contributions, values, deltas, codes, windows, logits, places)
+write_meme(filter_matrices(network, codes, **more) if network.reads_bases else [], snakemake.output.filters)

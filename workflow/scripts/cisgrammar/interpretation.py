@@ -88,6 +88,17 @@ def contributions(network, codes, n_shuffles, seed, largest_delta, batch_size=20
     return np.concatenate(values), deltas
 
 
+def evidence(network, codes, channels=None, encoding=None, batch_size=256):
+    """Where in each window a network with attention finds its evidence: float32 (windows, bases), 1 in sum per window."""
+    found = []
+    with torch.inference_mode():
+        for i in range(0, len(codes), batch_size):
+            rows = slice(i, i + batch_size)
+            more = None if channels is None else channels[rows]
+            found.append(network.evidence(encode(codes[rows], more, **encoding or {})).numpy())
+    return np.concatenate(found)
+
+
 def filter_matrices(network, codes, threshold=0.5, channels=None, encoding=None):
     """What each filter of the first layer looks for: base frequencies of the stretches that excite it.
 
@@ -114,12 +125,17 @@ def filter_matrices(network, codes, threshold=0.5, channels=None, encoding=None)
     return found
 
 
-def write_contributions(path, values, deltas, codes, windows, logits):
-    """Write contributions.h5: contributions float32 (windows, 4, bases), codes uint8, chrom, start, end, score, delta."""
+def write_contributions(path, values, deltas, codes, windows, logits, places=None):
+    """Write contributions.h5: contributions float32 (windows, 4, bases), codes uint8, chrom, start, end, score, delta.
+
+    places: what `evidence` gives, written as evidence float32 (windows, bases), or None
+    """
     with atomic(path) as temporary, h5py.File(temporary, "w") as store:
         store.attrs.update(method="DeepLIFT/SHAP, dinucleotide-shuffled references", unit="logit")
         store.create_dataset("contributions", data=values, compression="gzip", shuffle=True)
         store.create_dataset("codes", data=codes, compression="gzip")
+        if places is not None:
+            store.create_dataset("evidence", data=places, compression="gzip", shuffle=True)
         store["chrom"] = windows["chrom"].astype(h5py.string_dtype())
         store["start"], store["end"] = windows["start"], windows["end"]
         store["score"], store["delta"] = logits, deltas

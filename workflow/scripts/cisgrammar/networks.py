@@ -35,7 +35,7 @@ class Network(nn.Module):
 
         Raises InputError when the network reads k-mers, as its filters are then no matrices of bases.
         """
-        if any(isinstance(block, Kmers) for block in self.trunk):
+        if not self.reads_bases:
             raise InputError(
                 "training.encoding_k: filters of k-mers are no matrices of bases; set it to 1 to see filters"
             )
@@ -76,6 +76,16 @@ class Network(nn.Module):
     def forward(self, sequences, mask=None):
         """Mean logits of the members, (windows, tasks)."""
         return self.member_logits(sequences, mask).mean(dim=1)
+
+    @property
+    def reads_bases(self):
+        """Whether its filters are matrices of bases, and not of k-mers."""
+        return not any(isinstance(block, Kmers) for block in self.trunk)
+
+    @property
+    def has_evidence(self):
+        """Whether `evidence` can tell where in a window the evidence lies."""
+        return any(isinstance(block, AttentionPool) for block in self.trunk)
 
     def evidence(self, sequences, mask=None):
         """Where a window's evidence lies: attention weights (windows, bases), averaged over members and strands.
