@@ -36,7 +36,9 @@ class Calibration:
 def reliability(labels, probabilities):
     """Predicted and observed share of bound windows in each bin that is not empty: list of dicts n, predicted, observed."""
     bins = probability_bins(probabilities)
-    sums = [np.bincount(bins, weights=values, minlength=N_BINS) for values in (np.ones(len(bins)), probabilities, labels)]
+    sums = [
+        np.bincount(bins, weights=values, minlength=N_BINS) for values in (np.ones(len(bins)), probabilities, labels)
+    ]
     return [
         {"n": int(n), "predicted": float(predicted / n), "observed": float(observed / n)}
         for n, predicted, observed in zip(*sums, strict=True)

@@ -23,6 +23,8 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
+from cisgrammar.log import InputError
+
 HALF_LIVES = (25, 50, None)  # bp from the middle of a window at which a word counts half; None: all words count alike
 FLOOR = 1 / 50  # weight of words far from the middle, as in ls-gkm
 COSTS = (1, 10, 100)  # inverse strengths of the regularisation
@@ -177,7 +179,10 @@ def fit_kmers(train, validation, length, known, most, rng):
     most: training windows at most; of more, a random part, of which at most half are bound, and the intercept is set
     back to the share of all; rng: numpy Generator
     Returns (Kmers, AUPRC on the validation windows).
+    Raises InputError when more bases are to be known than a word has.
     """
+    if known > length:
+        raise InputError(f"evaluation.kmer_known is {known}, more than kmer_bp {length}; lower it, as in 10 and 6")
     codes, labels = train
     rows = [np.flatnonzero(labels == label) for label in (1, 0)]
     n = min(len(rows[0]), max(most // 2, most - len(rows[1])))
