@@ -37,10 +37,11 @@ def test_each_model_has_the_same_samples():
 
 def test_metrics_without_a_positive_are_not_known():
     windows = {"label": np.zeros(5), "chrom": ["chr1"] * 5, "start": np.arange(5)}
-    (row,), compared = measure(windows, {"cnn": np.linspace(0, 1, 5)}, {"cnn": 1.0}, 20, 1, 0, ["cnn"])
+    table, compared = measure("matched", windows, {"cnn": np.linspace(0, 1, 5)}, {"cnn": 1.0}, 20, 1, 0, ["cnn"])
+    row = table.iloc[0]
     assert (row["n_pos"], row["n_neg"], row["prevalence"]) == (0, 5, 0)
-    assert np.isnan([row["auprc"], row["auroc"], row["auprc_low"], row["ece_low"]]).all()
-    assert row["ece"] == pytest.approx(0.5) and compared == []
+    assert row[["auprc", "auroc", "auprc_low", "ece_low"]].isna().all()
+    assert row["ece"] == pytest.approx(0.5) and compared.empty
 
 
 def test_each_set_of_negatives_is_scored_on_its_own_against_all_peaks():
@@ -84,7 +85,7 @@ def test_all_test_windows_by_hand(genome):
     assert windows["gc"].tolist() == [0.5] * 4
     dense = tile_test(splits, store, None, 20, 1, bed(("chr1", 65, 71)), bed(), 1)
     assert len(dense) == 111 and dense["label"].sum() == 6
-    with pytest.raises(InputError, match="of 1 windows of 130 bp .* none has enough known"):
+    with pytest.raises(InputError, match=r"of 1 windows of 130 bp .* none has enough known"):
         tile_test(splits, store, None, 130, 130, bed(), bed(), 0.1)
 
 

@@ -12,7 +12,6 @@ from cisgrammar.evaluation import (
     describe_calibration,
     evaluate,
     measure,
-    name_set,
     score_windows,
     tile_test,
 )
@@ -85,9 +84,8 @@ if settings["genome_wide"]:
     tracks = [
         {**channel, "path": path} for channel, path in zip(test["normalisation"], snakemake.input.channels, strict=True)
     ]
-    found = measure(windows, as_scores(score_windows(windows, store, tracks, models)), *arguments)
-    rows = (name_set(part, GENOME_WIDE) for part in found)
-    metrics, comparisons = (pd.concat([a, b]) for a, b in zip((metrics, comparisons), rows, strict=True))
+    found = measure(GENOME_WIDE, windows, as_scores(score_windows(windows, store, tracks, models)), *arguments)
+    metrics, comparisons = (pd.concat(parts) for parts in zip((metrics, comparisons), found, strict=True))
 
 for table, path in ((metrics, snakemake.output.metrics), (comparisons, snakemake.output.comparisons)):
     table.insert(0, "cell_type", snakemake.wildcards.cell_type)

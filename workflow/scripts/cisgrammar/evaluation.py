@@ -18,18 +18,19 @@ GENOME_WIDE = "genome_wide"
 AT_ONCE = 1 << 24  # bases in one step
 
 
-def measure(windows, scores, temperatures, n_samples, block_bp, seed, networks=()):
+def measure(negatives, windows, scores, temperatures, n_samples, block_bp, seed, networks=()):
     """Metrics of several models on the same windows, and how much better the networks are than the others.
 
+    negatives: name of the set of windows that are not bound
     windows: dict or data frame with chrom, start (bp), label (0 or 1)
     scores: dict of a model to float array, higher is more likely bound; a probability where the model has a temperature
     temperatures: dict of a model to the number of `calibration.fit_temperature`, for those with probabilities
     n_samples, block_bp: of the bootstrap; networks: models to compare with all others and with each other
-    Returns two lists of dicts. A row per model: model, n_pos, n_neg, prevalence; auroc, auprc, precision_at_5_recall,
+    Returns two data frames. A row per model: model, negatives, n_pos, n_neg, prevalence; auroc, auprc, precision_at_5_recall,
     recall_at_10_fdr (`metrics.ranking`), ece, ece_scaled (expected calibration error before and after the temperature),
     each with its 95% interval as _low and _high; temperature. Each is nan where it is not defined: all where a class is
     missing, what asks for a probability where there is none, and the interval without a bootstrap sample.
-    A row per pair: model, other, difference, low, high, of the AUPRC, with the 95% interval over the same samples.
+    A row per pair: model, other, negatives, difference, low, high, of the AUPRC, with the 95% interval over the same samples.
     """
     labels = np.asarray(windows["label"]).astype(np.int64)
     block, n_blocks = place_blocks(windows["chrom"], windows["start"], block_bp)
@@ -46,13 +47,15 @@ def measure(windows, scores, temperatures, n_samples, block_bp, seed, networks=(
         names = [name for function in functions for name in function.names]
         found = {"auroc": np.nan, **{name: [np.nan] * 3 for name in (*Ranking.names, "ece", "ece_scaled")}}
         found |= dict(zip(names, np.vstack([points[model], interval(samples[model])]).T.tolist(), strict=True))
-        row = {"model": model, "n_pos": int(labels.sum()), "n_neg": int((1 - labels).sum())}
+        row = {"model": model, "negatives": negatives, "n_pos": int(labels.sum()), "n_neg": int((1 - labels).sum())}
         row["prevalence"] = float(labels.mean())
         for name, (point, low, high) in found.items():
             row |= {name: point, f"{name}_low": low, f"{name}_high": high}
         rows.append({**row, "temperature": temperatures.get(model, np.nan)})
     pairs = [(a, b) for a, b in combinations(scores, 2) if a in networks]
-    return rows, [{"model": a, "other": b, **compare(points, samples, a, b)} for a, b in pairs]
+    compared = [{"model": a, "other": b, "negatives": negatives, **compare(points, samples, a, b)} for a, b in pairs]
+    columns = ["model", "other", "negatives", "difference", "low", "high"]
+    return pd.DataFrame(rows), pd.DataFrame(compared, columns=columns)
 
 
 def compare(points, samples, model, other):
@@ -67,23 +70,15 @@ def evaluate(test, scores, *arguments, **named):
     """`measure` on the peaks and each set of negatives, and the comparisons of the models there.
 
     test: dict of `read_sequences`; further arguments: as of `measure`
-    Returns two data frames, of the metrics with a row per set and model, and of the comparisons, with the column negatives.
+    Returns the same two data frames, all sets one below the other.
     """
-    metrics, comparisons = [], []
+    tables = []
     for negatives in pd.unique(test["negatives"][test["label"] == 0]):
         of = (test["label"] == 1) | (test["negatives"] == negatives)
         windows = {name: test[name][of] for name in ("chrom", "start", "label")}
-        found = measure(windows, {model: values[of] for model, values in scores.items()}, *arguments, **named)
-        for table, rows in zip((metrics, comparisons), found, strict=True):
-            table.append(name_set(rows, negatives))
-    return pd.concat(metrics, ignore_index=True), pd.concat(comparisons, ignore_index=True)
-
-
-def name_set(rows, negatives):
-    """A data frame of the rows of `measure`, with the set of negatives after the names of the models."""
-    table = pd.DataFrame(rows)
-    table.insert(2 if "other" in table else 1, "negatives", negatives)
-    return table
+        some = {model: values[of] for model, values in scores.items()}
+        tables.append(measure(negatives, windows, some, *arguments, **named))
+    return tuple(pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
 
 
 def describe_calibration(windows, scores, temperatures):

@@ -394,7 +394,6 @@ def reliability_plots(calibration):
             bins = {column: np.array([one[column] for one in model[when]]) for column in ("n", "predicted", "observed")}
             color, size = color or MODELS[key]["color"], 12 + 60 * np.sqrt(bins["n"] / bins["n"].sum())
             axes.plot(bins["predicted"], bins["observed"], color=color, lw=1, zorder=2)
-            face = "white" if when == "before" else color
             sign = {"marker": marker, "c": "white" if when == "before" else color, "edgecolors": color, "label": name}
             axes.scatter(bins["predicted"], bins["observed"], size, zorder=3, **sign)
         axes.set(title=title, xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal", xlabel="predicted share")
