@@ -12,7 +12,7 @@ def example_windows(n, rng):
     chrom = np.repeat(["chr8", "chr9"], [n // 2, n - n // 2])
     windows = {"label": labels, "chrom": chrom, "start": np.arange(n, dtype=np.int64) * 100}
     return {**windows, "negatives": np.where(labels == 1, "", "matched")}, 1 / (
-        1 + np.exp(-labels - rng.normal(0, 1, n))
+        1 + np.exp(rng.normal(0, 1, n) - labels.astype(float))
     )
 
 
