@@ -149,7 +149,7 @@ def put_experiment(
         results / "negatives" / place / "draws.tsv",
     )
     put_model(results / "training" / place, ["train"])
-    models = {"cnn": 3, "transfer": 2.5, "pwm": 1.5, "gc": 0.2}
+    models = {"cnn": 3, "transfer": 2.5, "pwm": 1.5, "kmers": 1.4, "covariates": 0.2}
     if transfer:
         put_model(results / "transfer" / place / "from_others", ["head", "all"])
     else:
@@ -164,6 +164,14 @@ def put_experiment(
         "negatives": np.where(label == 1, "", "matched"),
     }
     put({**windows, **scores}, results / "evaluation" / place / "predictions.tsv")
+    pairs = [
+        {"model": "cnn", "other": other, "negatives": "matched", "difference": 0.3, "low": 0.1, "high": 0.5}
+        for other in list(models)[1:]
+    ]
+    put(pairs, results / "evaluation" / place / "comparisons.tsv")
+    bins = [{"n": 300, "predicted": 0.02, "observed": 0.03}, {"n": 100, "predicted": 0.4, "observed": 0.31}]
+    calibrated = {model: {"temperature": 1.25, "before": bins, "after": bins} for model in models if model != "pwm"}
+    (results / "evaluation" / place / "calibration.json").write_text(json.dumps(calibrated))
     columns = ["motif", "n_sites", "jaspar_id", "jaspar_name", "p", "q", "offset", "strand"]
     put(pd.DataFrame(matches, columns=columns), results / "motifs" / place / "matches.tsv")
     for motif in {row[0] for row in matches}:
@@ -192,6 +200,9 @@ def put_experiment(
         for name, area in (("auroc", roc_auc_score), ("auprc", average_precision_score)):
             value = area(label, score)
             row |= {name: value, f"{name}_low": value - 0.0321, f"{name}_high": min(1, value + 0.0123)}
+        for i, name in enumerate(("precision_at_5_recall", "recall_at_10_fdr", "ece", "ece_scaled")):
+            value = np.nan if name.startswith("ece") and model == "pwm" else 0.1357 + i / 10
+            row |= {name: value, f"{name}_low": value - 0.01, f"{name}_high": value + 0.01}
         rows.append(row)
     return rows
 
@@ -269,7 +280,7 @@ def test_page_is_whole_and_asks_for_nothing(two):
 
 def test_images_are_svg_without_date_or_outside_address(two):
     images = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', two[1])
-    assert len(images) == 1 + 2 * 6 + 1
+    assert len(images) == 1 + 2 * 7 + 1
     for image in images:
         svg = base64.b64decode(image).decode()
         assert "<dc:date>" not in svg
@@ -329,10 +340,9 @@ def test_flags(tmp_path):
         aurocs=(0.59, 0.61, 0.7),
         reads=[READS | {"flags": remarks}],
     )
-    cnn, pwm = (next(row for row in rows if row["model"] == model) for model in ("cnn", "pwm"))
-    splits = pd.read_csv(tmp_path / "results/evaluation/K562/CTCF/predictions.tsv", sep="\t")
-    put(splits.assign(pwm=splits["cnn"]), tmp_path / "results/evaluation/K562/CTCF/predictions.tsv")
-    pwm |= {key: cnn[key] for key in cnn if key.startswith("au")}
+    compared = results / "evaluation/K562/CTCF/comparisons.tsv"
+    table = pd.read_csv(compared, sep="\t")
+    put(table.assign(low=np.where(table["other"] == "pwm", 0.0, 0.1)), compared)
     folder = tmp_path / "results"
     put(rows, folder / "summary.tsv")
     reads = describe_reads(folder / "peaks/K562/CTCF", {"quality"})
@@ -348,7 +358,7 @@ def test_flags(tmp_path):
     ]
     page = Page(render(tmp_path, rows))
     assert all(page.text.count(flag) >= 2 for flag in entry["flags"])
-    assert "does not rank the windows better than the matrix" in page.text
+    assert "the network is not better than PWM: the 95% interval" in page.text
     assert "matches no JASPAR matrix at q < 0.01; the nearest is AGL3 MA0001.1 (q = 0.9)" in page.text
     sound = put_experiment(results, "K562", "GATA1", n_pos=30, smds={"gc": 0.1, "cpg": -0.1}, aurocs=(0.6, 0.3, np.nan))
     assert report.summarise("K562", "GATA1", results, pd.DataFrame(sound))["flags"] == []
@@ -498,3 +508,19 @@ def test_thin_keeps_ends_and_steps():
     y = np.array([0, 0.0001, 0.0002, 0.0003, 0.5, 1.0])
     assert report.thin(x, y)[0].tolist() == [0, 0.0003, 0.5, 1.0]
     assert report.thin(x[:2], y[:2])[1].tolist() == [0, 0.0001]
+
+
+def test_baselines_that_are_not_beaten_are_named(tmp_path):
+    """0 in the interval, an interval below 0 and an unknown one count as not better; other models' rows do not."""
+    rows = [
+        ("cnn", "pwm", "matched", -0.1, 0.2),
+        ("cnn", "kmers", "matched", 0.001, 0.2),
+        ("cnn", "covariates", "matched", -0.3, -0.2),
+        ("cnn", "transfer", "matched", -0.3, -0.2),
+        ("transfer", "kmers", "matched", -0.3, 0.2),
+        ("cnn", "pwm", "motif", 0.1, 0.2),
+        ("cnn", "kmers", "genome_wide", np.nan, np.nan),
+    ]
+    put(pd.DataFrame(rows, columns=["model", "other", "negatives", "low", "high"]), tmp_path / "comparisons.tsv")
+    found = report.unbeaten_baselines(tmp_path / "comparisons.tsv")
+    assert found == {"matched": ["PWM", "Covariates"], "genome_wide": ["k-mers"]}

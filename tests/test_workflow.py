@@ -69,17 +69,22 @@ def again(demo):
     return run
 
 
-def test_every_network_beats_both_baselines(demo):
+def test_networks_and_baselines_are_measured(demo):
     summary = pd.read_csv(demo / "results/summary.tsv", sep="\t")
+    measures = ("auroc", "auprc", "precision_at_5_recall", "recall_at_10_fdr", "ece", "ece_scaled")
     assert list(summary.columns) == [
         *("cell_type", "tf", "model", "negatives", "n_pos", "n_neg", "prevalence"),
-        *("auroc", "auroc_low", "auroc_high", "auprc", "auprc_low", "auprc_high"),
+        *(f"{name}{end}" for name in measures for end in ("", "_low", "_high")),
+        "temperature",
     ]
+    wide = summary[summary["negatives"] == "genome_wide"]
+    assert len(wide) == 5 * len(EXPERIMENTS) and wide["prevalence"].between(0.005, 0.05).all()
     assert set(zip(summary["cell_type"], summary["tf"], strict=True)) == set(EXPERIMENTS)
     for _, rows in summary[summary["negatives"] == "matched"].groupby(["cell_type", "tf"]):
         rows = rows.set_index("model")
-        assert set(rows.index) == {"cnn", "transfer", "pwm", "gc"}
-        assert rows.loc["cnn", "auprc"] > rows.loc[["pwm", "gc"], "auprc"].max()
+        assert set(rows.index) == {"cnn", "transfer", "pwm", "kmers", "covariates"}
+        assert rows.loc["cnn", "auprc"] > rows.loc[["pwm", "covariates"], "auprc"].max()
+        assert rows.loc["kmers", "auprc"] > rows.loc["pwm", "auprc"]
         assert ((rows["auprc_low"] <= rows["auprc"]) & (rows["auprc"] <= rows["auprc_high"])).all()
         assert rows["prevalence"].between(0.08, 0.1).all()
 

@@ -1,24 +1,54 @@
 rule evaluate_model:
     input:
-        code=library("log", "files", *NETWORKS, "splits", "sequences", "meme", "evaluation"),
+        code=library(
+            "log",
+            "files",
+            "intervals",
+            *NETWORKS,
+            "splits",
+            "meme",
+            "covariates",
+            "sequences",
+            "extraction",
+            "density",
+            "negatives",
+            "metrics",
+            "calibration",
+            "baselines",
+            "kmers",
+            "evaluation",
+        ),
         sequences="results/sequences/{cell_type}/{tf}/sequences.h5",
+        peaks="results/peaks/{cell_type}/{tf}/peaks.bed",
+        regions="results/peaks/{cell_type}/{tf}/regions.bed",
         weights=lambda wildcards: delivered(wildcards, "model.safetensors"),
         descriptions=lambda wildcards: delivered(wildcards, "model.json"),
         motifs="resources/jaspar/motifs.meme",
+        store="resources/genome/store",
+        annotation=[local_path(config["references"]["annotation"])] if config["references"]["annotation"] else [],
+        splits="resources/genome/splits.tsv",
+        blacklist="resources/genome/blacklist.bed",
+        channels=channel_files,
     output:
         metrics="results/evaluation/{cell_type}/{tf}/metrics.tsv",
+        comparisons="results/evaluation/{cell_type}/{tf}/comparisons.tsv",
         predictions="results/evaluation/{cell_type}/{tf}/predictions.tsv",
-        baseline="results/evaluation/{cell_type}/{tf}/pwm.json",
+        calibration="results/evaluation/{cell_type}/{tf}/calibration.json",
+        baselines="results/evaluation/{cell_type}/{tf}/baselines.json",
     log:
         "logs/evaluate_model/{cell_type}/{tf}.log",
+    benchmark:
+        "benchmarks/evaluate_model/{cell_type}/{tf}.tsv"
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((2500 + 20 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=lambda wildcards, input, attempt: int((4000 + 20 * input.size_mb) * attempt),
+        runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         models=["cnn", "transfer"] if TRANSFER else ["cnn"],
         evaluation=config["evaluation"],
+        covariates=config["negatives"]["covariates"],
+        unknown_share=config["peaks"]["unknown_share"],
         seed=config["seed"],
     script:
         "../scripts/evaluate_model.py"

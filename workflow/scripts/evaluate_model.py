@@ -4,32 +4,102 @@ start_log(snakemake.log[0])
 import numpy as np
 import pandas as pd
 import torch
-from cisgrammar.evaluation import best_sites, choose_matrix, evaluate, fit_gc
+from cisgrammar.baselines import best_sites, choose_matrix, fit_covariates
+from cisgrammar.calibration import fit_temperature
+from cisgrammar.covariates import open_store, read_tss
+from cisgrammar.evaluation import (
+    GENOME_WIDE,
+    describe_calibration,
+    evaluate,
+    measure,
+    score_windows,
+    tile_test,
+)
 from cisgrammar.files import write_json, write_table
+from cisgrammar.intervals import read_bed
+from cisgrammar.kmers import fit_kmers
 from cisgrammar.meme import read_meme
 from cisgrammar.model import load_model, probability, score
+from cisgrammar.negatives import add_covariates, name_covariates
 from cisgrammar.sequences import read_sequences
+from cisgrammar.splits import read_splits
 
 torch.set_num_threads(1)
-train = read_sequences(snakemake.input.sequences, "train")
-test = read_sequences(snakemake.input.sequences, "test")
-motifs = read_meme(snakemake.input.motifs)
 seed, settings = snakemake.params.seed, snakemake.params.evaluation
+rng = np.random.default_rng(seed)
+train, validation, test = (read_sequences(snakemake.input.sequences, s) for s in ("train", "validation", "test"))
+splits, store = read_splits(snakemake.input.splits), open_store(snakemake.input.store)
+lengths = dict(zip(splits["chrom"], splits["length_bp"], strict=True))
+tss = read_tss(snakemake.input.annotation[0], lengths) if snakemake.input.annotation else None
+names = name_covariates(["gc", "cpg", "mappability", *snakemake.params.covariates], store, tss)
 
-scores = {}
+
+def covariates(windows):
+    table = pd.DataFrame({name: windows[name] for name in ("chrom", "start", "end")})
+    return add_covariates(table, store, tss)[names].to_numpy()
+
+
+def network_logits(network):
+    return lambda codes, channels, windows: score(network, codes, channels, test["encoding"])[:, 0]
+
+
+logits = {}
 for name, weights, description in zip(
     snakemake.params.models, snakemake.input.weights, snakemake.input.descriptions, strict=True
 ):
-    network, _ = load_model(weights, description)
-    scores[name] = probability(score(network, test["codes"], test["channels"], test["encoding"])[:, 0])
-matrix, name, auprc = choose_matrix(motifs, train["codes"], train["label"], np.random.default_rng(seed))
-scores["pwm"] = best_sites([motifs[matrix][1]], test["codes"])[:, 0]
-scores["gc"] = fit_gc(train["codes"], train["label"])(test["codes"])
+    logits[name] = network_logits(load_model(weights, description)[0])
+trees = fit_covariates(covariates(train), train["label"], rng)
+logits["covariates"] = lambda codes, channels, windows: trees(covariates(windows))
+kmers, kmer_auprc = fit_kmers(
+    (train["codes"], train["label"]),
+    (validation["codes"], validation["label"]),
+    settings["kmer_bp"],
+    settings["kmer_known"],
+    settings["kmer_windows"],
+    rng,
+)
+logits["kmers"] = lambda codes, channels, windows: kmers.logits(codes)
+motifs = read_meme(snakemake.input.motifs)
+matrix, name, auprc = choose_matrix(motifs, train["codes"], train["label"], rng)
+models = {**logits, "pwm": lambda codes, channels, windows: best_sites([motifs[matrix][1]], codes)[:, 0]}
+temperatures = {
+    model: fit_temperature(validation["label"], function(validation["codes"], validation["channels"], validation))
+    for model, function in logits.items()
+}
 
-metrics = evaluate(test, scores, settings["bootstrap"], settings["block_bp"], seed)
-metrics.insert(0, "cell_type", snakemake.wildcards.cell_type)
-metrics.insert(1, "tf", snakemake.wildcards.tf)
-predictions = pd.DataFrame({**{key: test[key] for key in ("chrom", "start", "end", "label", "negatives")}, **scores})
-for table, path in ((metrics, snakemake.output.metrics), (predictions, snakemake.output.predictions)):
+
+def as_scores(values):
+    return {model: probability(of) if model in logits else of for model, of in values.items()}
+
+
+arguments = temperatures, settings["bootstrap"], settings["block_bp"], seed, snakemake.params.models
+scores = as_scores({model: function(test["codes"], test["channels"], test) for model, function in models.items()})
+metrics, comparisons = evaluate(test, scores, *arguments)
+if settings["genome_wide"]:
+    bound = pd.concat([read_bed(snakemake.input.regions), read_bed(snakemake.input.peaks)])
+    windows = tile_test(
+        *(splits, store, tss, test["window_bp"], settings["step_bp"] or test["window_bp"], bound),
+        *(read_bed(snakemake.input.blacklist), snakemake.params.unknown_share),
+    )
+    tracks = [
+        {**channel, "path": path} for channel, path in zip(test["normalisation"], snakemake.input.channels, strict=True)
+    ]
+    found = measure(GENOME_WIDE, windows, as_scores(score_windows(windows, store, tracks, models)), *arguments)
+    metrics, comparisons = (pd.concat(parts) for parts in zip((metrics, comparisons), found, strict=True))
+
+for table, path in ((metrics, snakemake.output.metrics), (comparisons, snakemake.output.comparisons)):
+    table.insert(0, "cell_type", snakemake.wildcards.cell_type)
+    table.insert(1, "tf", snakemake.wildcards.tf)
     write_table(table, path)
-write_json({"jaspar_id": matrix, "name": name, "train_auprc": auprc}, snakemake.output.baseline)
+places = {key: test[key] for key in ("chrom", "start", "end", "label", "negatives")}
+write_table(pd.DataFrame({**places, **scores}), snakemake.output.predictions)
+write_json(describe_calibration(test, scores, temperatures), snakemake.output.calibration)
+described = {
+    "pwm": {"jaspar_id": matrix, "name": name, "train_auprc": auprc},
+    "covariates": {"names": names},
+    "kmers": {
+        **{name: getattr(kmers, name) for name in ("l", "k", "half_life", "cost")},
+        "validation_auprc": kmer_auprc,
+    },
+}
+write_json(described, snakemake.output.baselines)

@@ -1,126 +1,146 @@
-"""Scores on chromosomes that no model saw, beside two baselines on the same windows."""
+"""Scores on chromosomes that no model saw: every set of negatives, and all windows at the true share of bound ones."""
 
 import logging
+import time
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
-import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, roc_auc_score
 
-from cisgrammar.dna import gc_fraction, reverse_complement_codes
-from cisgrammar.layers import one_hot
+from cisgrammar.calibration import Calibration, reliability, scale
+from cisgrammar.extraction import extract_codes, extract_regions
+from cisgrammar.intervals import at_most, overlaps
+from cisgrammar.log import InputError
+from cisgrammar.metrics import Ranking, bootstrap, interval, place_blocks
+from cisgrammar.negatives import add_covariates
+
+GENOME_WIDE = "genome_wide"
+AT_ONCE = 1 << 24  # bases in one step
 
 
-def log_odds(matrix, pseudocount=0.01):
-    """Log-odds ln(p/q) of a matrix against equal base frequencies.
+def measure(negatives, windows, scores, temperatures, n_samples, block_bp, seed, networks=()):
+    """Metrics of several models on the same windows, and how much better the networks are than the others.
 
-    matrix: float array (4, width), columns sum to 1; pseudocount: share of equal frequencies mixed in
-    Returns a float array (4, width).
+    negatives: name of the set of windows that are not bound
+    windows: dict or data frame with chrom, start (bp), label (0 or 1)
+    scores: dict of a model to float array, higher is more likely bound; a probability where the model has a temperature
+    temperatures: dict of a model to the number of `calibration.fit_temperature`, for those with probabilities
+    n_samples, block_bp: of the bootstrap; networks: models to compare with all others and with each other
+    Returns two data frames. A row per model: model, negatives, n_pos, n_neg, prevalence; auroc, auprc, precision_at_5_recall,
+    recall_at_10_fdr (`metrics.ranking`), ece, ece_scaled (expected calibration error before and after the temperature),
+    each with its 95% interval as _low and _high; temperature. Each is nan where it is not defined: all where a class is
+    missing, what asks for a probability where there is none, and the interval without a bootstrap sample.
+    A row per pair: model, other, negatives, difference, low, high, of the AUPRC, with the 95% interval over the same samples.
     """
-    return np.log(((1 - pseudocount) * matrix + pseudocount / 4) / 0.25)
+    labels = np.asarray(windows["label"]).astype(np.int64)
+    block, n_blocks = place_blocks(windows["chrom"], windows["start"], block_bp)
+    measures = {}
+    for model, values in scores.items():
+        measures[model] = [Ranking(labels, values, block, n_blocks)]
+        if model in temperatures:
+            scaled = scale(values, temperatures[model])
+            measures[model].append(Calibration(labels, values, block, n_blocks))
+            measures[model].append(Calibration(labels, scaled, block, n_blocks, "ece_scaled"))
+    points, samples = bootstrap(measures, labels, block, n_blocks, n_samples, np.random.default_rng(seed))
+    rows = []
+    for model, functions in measures.items():
+        names = [name for function in functions for name in function.names]
+        found = {"auroc": np.nan, **{name: [np.nan] * 3 for name in (*Ranking.names, "ece", "ece_scaled")}}
+        found |= dict(zip(names, np.vstack([points[model], interval(samples[model])]).T.tolist(), strict=True))
+        row = {"model": model, "negatives": negatives, "n_pos": int(labels.sum()), "n_neg": int((1 - labels).sum())}
+        row["prevalence"] = float(labels.mean())
+        for name, (point, low, high) in found.items():
+            row |= {name: point, f"{name}_low": low, f"{name}_high": high}
+        rows.append({**row, "temperature": temperatures.get(model, np.nan)})
+    pairs = [(a, b) for a, b in combinations(scores, 2) if a in networks]
+    compared = [{"model": a, "other": b, "negatives": negatives, **compare(points, samples, a, b)} for a, b in pairs]
+    columns = ["model", "other", "negatives", "difference", "low", "high"]
+    return pd.DataFrame(rows), pd.DataFrame(compared, columns=columns)
 
 
-def best_sites(matrices, codes, batch_size=2000):
-    """Log-odds of the best site of each matrix in each sequence, over all positions and both strands.
+def compare(points, samples, model, other):
+    """Dict difference, low, high: how much larger the AUPRC of a model is than another's in the same samples."""
+    value = Ranking.names.index("auprc")
+    gap = samples[model][:, value] - samples[other][:, value]
+    low, high = interval(gap).tolist()
+    return {"difference": float(points[model][value] - points[other][value]), "low": low, "high": high}
 
-    matrices: list of float arrays (4, width); codes: uint8 array (sequences, bases); an unknown base scores 0, and so
-    does what lies beyond the ends, since a site may hang over an end
-    Returns a float32 array (sequences, matrices).
+
+def evaluate(test, scores, *arguments, **named):
+    """`measure` on the peaks and each set of negatives, and the comparisons of the models there.
+
+    test: dict of `read_sequences`; further arguments: as of `measure`
+    Returns the same two data frames, all sets one below the other.
     """
-    scores = np.full((len(codes), len(matrices)), -np.inf, dtype=np.float32)
-    widths = np.array([matrix.shape[1] for matrix in matrices])
-    for strand in (codes, np.ascontiguousarray(reverse_complement_codes(codes))):
-        for i in range(0, len(strand), batch_size):
-            sequences = one_hot(strand[i : i + batch_size])
-            for width in np.unique(widths):
-                which = np.flatnonzero(widths == width)
-                kernels = torch.tensor(np.stack([log_odds(matrices[j]) for j in which]), dtype=torch.float32)
-                hits = torch.nn.functional.conv1d(sequences, kernels, padding=int(width) // 2).amax(dim=-1).numpy()
-                scores[i : i + batch_size, which] = np.maximum(scores[i : i + batch_size, which], hits)
-    return scores
+    tables = []
+    for negatives in pd.unique(test["negatives"][test["label"] == 0]):
+        of = (test["label"] == 1) | (test["negatives"] == negatives)
+        windows = {name: test[name][of] for name in ("chrom", "start", "label")}
+        some = {model: values[of] for model, values in scores.items()}
+        tables.append(measure(negatives, windows, some, *arguments, **named))
+    return tuple(pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
 
 
-def choose_matrix(motifs, codes, labels, rng, most=300):
-    """The known motif whose best site ranks training windows best (largest AUPRC).
-
-    motifs: dict id to (name, matrix); codes, labels: training windows, of which at most `most` positives and three
-    negatives per positive are looked at; rng: numpy Generator
-    Returns (id, name, AUPRC on those windows).
-    """
-    positives, negatives = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
-    positives = rng.permutation(positives)[:most]
-    rows = np.concatenate([positives, rng.permutation(negatives)[: 3 * len(positives)]])
-    scores = best_sites([matrix for _, matrix in motifs.values()], codes[rows])
-    auprc = [average_precision_score(labels[rows], column) for column in scores.T]
-    best = list(motifs)[int(np.argmax(auprc))]
-    logging.info("best JASPAR matrix on training windows: %s %s, AUPRC %.3f", best, motifs[best][0], max(auprc))
-    return best, motifs[best][0], float(max(auprc))
-
-
-def fit_gc(codes, labels):
-    """Logistic regression on GC and its square, from training windows; returns a function codes -> probability."""
-
-    def features(codes):
-        gc = np.nan_to_num(gc_fraction(codes), nan=0.5)
-        return np.column_stack([gc, gc**2]) * 10
-
-    model = LogisticRegression(max_iter=1000).fit(features(codes), labels)
-    return lambda codes: model.predict_proba(features(codes))[:, 1]
-
-
-def measure(labels, scores, blocks, n_bootstrap, rng):
-    """AUROC and AUPRC with 95% intervals.
-
-    labels: 0 or 1; scores: float array, higher is more likely bound; blocks: int array, the stretch of chromosome that
-    each window lies in. Intervals are percentiles over bootstrap samples of whole blocks, since neighbouring windows are
-    not independent; samples without a positive or a negative are drawn again (at most ten times as many draws).
-    Returns a dict n_pos, n_neg, prevalence, auroc, auroc_low, auroc_high, auprc, auprc_low, auprc_high.
-    """
-    _, block = np.unique(blocks, return_inverse=True)
-    samples = []
-    for _ in range(10 * n_bootstrap):
-        counts = np.bincount(rng.integers(0, block.max() + 1, block.max() + 1), minlength=block.max() + 1)
-        weights = counts[block]
-        if len(samples) < n_bootstrap and weights[labels == 1].any() and weights[labels == 0].any():
-            kept = weights > 0
-            samples.append(weighted_areas(labels[kept], scores[kept], weights[kept]))
-        if len(samples) == n_bootstrap:
-            break
-    low, high = np.percentile(samples, [2.5, 97.5], axis=0) if samples else np.full((2, 2), np.nan)
+def describe_calibration(windows, scores, temperatures):
+    """Dict of a model to its temperature and its reliability before and after, on the peaks and the matched negatives."""
+    of = (windows["label"] == 1) | (windows["negatives"] == "matched")
+    labels = windows["label"][of].astype(np.int64)
     return {
-        "n_pos": int(np.sum(labels == 1)),
-        "n_neg": int(np.sum(labels == 0)),
-        "prevalence": float(np.mean(labels)),
-        **dict(auroc=float(roc_auc_score(labels, scores)), auroc_low=low[0], auroc_high=high[0]),
-        **dict(auprc=float(average_precision_score(labels, scores)), auprc_low=low[1], auprc_high=high[1]),
+        model: {
+            "temperature": temperature,
+            "before": reliability(labels, scores[model][of]),
+            "after": reliability(labels, scale(scores[model][of], temperature)),
+        }
+        for model, temperature in temperatures.items()
     }
 
 
-def weighted_areas(labels, scores, weights):
-    """(AUROC, average precision) with whole-number weights; equal to scikit-learn's with `sample_weight`, but faster."""
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-    positives = np.cumsum((labels * weights)[order])[last].astype(float)
-    negatives = np.cumsum(((1 - labels) * weights)[order])[last].astype(float)
-    recall, fall_out = positives / positives[-1], negatives / negatives[-1]
-    precision = positives / (positives + negatives)
-    return np.trapezoid(np.append(0, recall), np.append(0, fall_out)), np.sum(np.diff(recall, prepend=0) * precision)
+def tile_test(splits, store, tss, width, step_bp, bound, blacklist, unknown_share):
+    """All windows of the test chromosomes, labelled 1 where the middle of the window lies in what is bound.
 
-
-def evaluate(test, scores, n_bootstrap, block_bp, seed):
-    """Metrics of several models on the peaks and each set of negatives, each model with the same bootstrap samples.
-
-    test: dict of `read_sequences`; scores: dict of model name to float array
-    Returns a data frame with a row per set and model.
+    splits: data frame chrom, length_bp, split; store, tss: as for `add_covariates`; width, step_bp: of windows and grid, bp
+    bound: data frame chrom, start, end, the called peaks and the windows around their summits, so that a peak narrower
+    than a step is in a window, too; blacklist: windows that touch it are left out, and so are those with a larger share
+    of unknown bases than unknown_share
+    Returns a data frame chrom, start, end, label and the covariates.
+    Raises InputError when there is no such window.
     """
-    names = pd.factorize(test["chrom"])[0].astype(np.int64)
-    blocks = names * (1 << 40) + test["start"] // block_bp
-    labels = test["label"].astype(np.int64)
-    rows = []
-    for negatives in pd.unique(test["negatives"][labels == 0]):
-        of = (labels == 1) | (test["negatives"] == negatives)
-        for model, values in scores.items():
-            found = measure(labels[of], values[of], blocks[of], n_bootstrap, np.random.default_rng(seed))
-            rows.append({"model": model, "negatives": negatives, **found})
-    return pd.DataFrame(rows)
+    rows = splits[(splits["split"] == "test") & (splits["length_bp"] >= width)]
+    starts = [np.arange(0, length - width + 1, step_bp) for length in rows["length_bp"]]
+    chrom = np.repeat(rows["chrom"].to_numpy(), [len(part) for part in starts])
+    start = np.concatenate([np.zeros(0, dtype=np.int64), *starts])
+    windows = pd.DataFrame({"chrom": chrom, "start": start, "end": start + width})
+    middle = windows.assign(start=start + width // 2, end=start + width // 2 + 1)
+    windows["label"] = overlaps(middle, bound).astype(np.uint8)
+    windows = add_covariates(windows[~overlaps(windows, blacklist)].reset_index(drop=True), store, tss)
+    windows = windows[at_most(windows["unknown"], unknown_share)].reset_index(drop=True)
+    if windows.empty:
+        raise InputError(
+            f"evaluation.genome_wide: of {len(start)} windows of {width} bp on the test chromosomes none has enough known "
+            "bases outside the exclusion list; set evaluation.genome_wide: false"
+        )
+    return windows
+
+
+def score_windows(windows, store, tracks, models):
+    """Scores of windows of one width, read from the genome some at a time.
+
+    windows: data frame chrom, start, end; store: genome store; tracks: list of dicts path, mean, sd, of the channels
+    models: dict of a model to a function of codes uint8 (n, bases), channels float16 (n, channels, bases) or None, and the
+    rows of `windows`, that returns scores (n,)
+    Returns a dict of a model to float array (windows,). Speeds are logged.
+    """
+    step = max(1, AT_ONCE // int(windows["end"].iloc[0] - windows["start"].iloc[0]))
+    scores, seconds = {model: [] for model in models}, dict.fromkeys(models, 0.0)
+    for i in range(0, len(windows), step):
+        part = windows.iloc[i : i + step]
+        codes, channels = extract_codes(part, store), None
+        if tracks:
+            channels = np.stack(extract_regions(part, store, tracks)[1])
+        for model, function in models.items():
+            began = time.perf_counter()
+            scores[model].append(function(codes, channels, part))
+            seconds[model] += time.perf_counter() - began
+    for model, taken in seconds.items():
+        logging.info("%s: %d windows, %.0f windows/s", model, len(windows), len(windows) / max(taken, 1e-9))
+    return {model: np.concatenate(values).astype(np.float64) for model, values in scores.items()}

@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-TEXT_COLUMNS = (*("cell_type", "tf", "model", "negatives", "step", "split", "covariate"), *("phase", "chrom"))
+TEXT_COLUMNS = (*("cell_type", "tf", "model", "other", "negatives", "step", "split", "covariate"), *("phase", "chrom"))
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9,

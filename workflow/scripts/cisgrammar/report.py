@@ -22,8 +22,10 @@ MODELS = {
     "cnn": {"name": "CNN", "color": "#0072B2", "marker": "o", "linestyle": "-"},
     "transfer": {"name": "Transfer", "color": "#D55E00", "marker": "D", "linestyle": (0, (5, 1.5))},
     "pwm": {"name": "PWM", "color": "#009E73", "marker": "s", "linestyle": (0, (4, 1.5, 1, 1.5))},
-    "gc": {"name": "GC", "color": "#666666", "marker": "^", "linestyle": (0, (1, 1.2))},
+    "kmers": {"name": "k-mers", "color": "#CC79A7", "marker": "v", "linestyle": (0, (3, 1.2))},
+    "covariates": {"name": "Covariates", "color": "#666666", "marker": "^", "linestyle": (0, (1, 1.2))},
 }
+BASELINES = ("pwm", "kmers", "covariates")
 BASES = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
 MATCH_COLUMNS = ("motif", "jaspar_id", "jaspar_name", "strand")
 FEW_PEAKS, LARGEST_SMD, LARGEST_AUROC, LARGEST_Q = 30, 0.1, 0.6, 0.01
@@ -98,6 +100,7 @@ def set_name(negatives):
         "motif": "sites of the JASPAR matrices without a peak",
         "other_peaks": "peaks of other TFs or cell types",
         "shuffled": "peaks with shuffled dinucleotides",
+        "genome_wide": "all windows of the test chromosomes",
     }[negatives]
 
 
@@ -174,6 +177,20 @@ def scores_on(negatives, rows):
     return {model: found[model] for model in MODELS if model in found}
 
 
+def unbeaten_baselines(path):
+    """The baselines that the CNN is not better than, by the paired bootstrap of comparisons.tsv.
+
+    Returns a dict of a set of negatives to names of baselines, where there is any: those for which the interval of the
+    difference of the AUPRC includes 0 or lies below it, or is not known.
+    """
+    table = read_table(path)
+    table = table[(table["model"] == "cnn") & table["other"].isin(BASELINES) & ~(table["low"] > 0)]
+    return {
+        negatives: [MODELS[key]["name"] for key in BASELINES if key in set(rows["other"])]
+        for negatives, rows in table.groupby("negatives", sort=False)
+    }
+
+
 def summarise(cell_type, tf, folder, summary, reads=None):
     """What the overview says of one experiment: peaks, scores, best match and flags, as a dict.
 
@@ -183,7 +200,7 @@ def summarise(cell_type, tf, folder, summary, reads=None):
     place = Path(cell_type) / tf
     rows = summary[(summary["cell_type"] == cell_type) & (summary["tf"] == tf)]
     scores, *others = (scores_on(negatives, rows) for negatives in ("matched", *other_sets(rows)))
-    lacking = [model for model in ("cnn", "pwm", "gc") if model not in scores]
+    lacking = [model for model in ("cnn", *BASELINES) if model not in scores]
     if lacking:
         raise InputError(
             f"{folder / 'summary.tsv'}: no row for {cell_type}, {tf}, {', '.join(lacking)}; "
@@ -196,8 +213,8 @@ def summarise(cell_type, tf, folder, summary, reads=None):
     matches = sorted((m for motif in motifs for m in motif["matches"][:1]), key=lambda m: (m["q"], m["p"]))
     cnn = scores["cnn"]
     flags = []
-    if not cnn["auprc"] > scores["pwm"]["auprc"]:
-        flags.append("CNN not better than PWM")
+    unbeaten = unbeaten_baselines(folder / "evaluation" / place / "comparisons.tsv")
+    flags.extend(f"CNN not better than {name}" for name in unbeaten.get("matched", []))
     if cnn["n_pos"] < FEW_PEAKS:
         flags.append(f"fewer than {FEW_PEAKS} test peaks")
     for covariate, rows in balance[~(balance["smd_after"].abs() <= LARGEST_SMD)].groupby("covariate", sort=False):
@@ -223,6 +240,7 @@ def summarise(cell_type, tf, folder, summary, reads=None):
         "n_peaks": n_peaks,
         "scores": scores,
         "others": dict(zip(other_sets(rows), others, strict=True)),
+        "unbeaten": unbeaten,
         "draws": draws.to_dict("records"),
         "n_pos": int(cnn["n_pos"]),
         "n_neg": int(cnn["n_neg"]),
@@ -247,6 +265,7 @@ def section(entry, folder):
     for motif in motifs[:N_MOTIFS]:
         logo = folder / "motifs" / place / "logos" / f"{motif['motif']}.png"
         motif["logo"] = data_uri(logo.read_bytes(), "image/png") if logo.exists() else None
+    calibration = read_json(folder / "evaluation" / place / "calibration.json")
     return dict(
         **entry,
         steps=[row for row in counts if row["step"] not in SPLITS],
@@ -256,6 +275,8 @@ def section(entry, folder):
         learned={row["negatives"]: row["drawn"] for row in entry["draws"] if row["split"] == "train"},
         balance_figure=balance_plot(balance),
         curves=curves(entry, folder / "evaluation" / place / "predictions.tsv"),
+        calibrated=[key for key in MODELS if key in calibration],
+        reliability=reliability_plots(calibration),
         runs=runs,
         motifs=motifs[:N_MOTIFS],
         n_motifs=len(motifs),
@@ -285,7 +306,7 @@ def forest(entries):
     """AUPRC with 95% intervals of every model, one row per experiment; a black tick at the share of peaks."""
     figure = Figure(figsize=(8.2, 0.85 + 0.62 * len(entries)), layout="constrained")
     axes = figure.subplots()
-    shifts = dict(zip(MODELS, (-0.27, -0.09, 0.09, 0.27), strict=True))
+    shifts = dict(zip(MODELS, np.linspace(-0.3, 0.3, len(MODELS)), strict=True))
     for row, entry in enumerate(entries):
         if row % 2 == 0:
             axes.axhspan(row - 0.5, row + 0.5, color="#f2f4f6", lw=0, zorder=0)
@@ -354,6 +375,32 @@ def curves(entry, path):
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
         axes.grid(color="#e4e7ea", lw=0.6)
     figure.legend(loc="outside upper center", ncols=len(entry["scores"]) + 1)
+    return as_svg(figure)
+
+
+@matplotlib.rc_context(STYLE)
+def reliability_plots(calibration):
+    """Observed by predicted share of bound windows, a panel per model, before and after the temperature.
+
+    calibration: content of calibration.json. Circles have the size of the square root of their number of windows.
+    """
+    shown = [key for key in MODELS if key in calibration]
+    figure = Figure(figsize=(8.2, 2.75), layout="constrained")
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for key, axes in zip(shown, panels, strict=True):
+        model, title = calibration[key], f"{MODELS[key]['name']} (T = {calibration[key]['temperature']:.2f})"
+        axes.plot([0, 1], [0, 1], color="black", lw=0.9, zorder=1)
+        for when, name, color, marker in (("before", "as trained", "#888888", "o"), ("after", "scaled", None, "D")):
+            bins = {column: np.array([one[column] for one in model[when]]) for column in ("n", "predicted", "observed")}
+            color, size = color or MODELS[key]["color"], 12 + 60 * np.sqrt(bins["n"] / bins["n"].sum())
+            axes.plot(bins["predicted"], bins["observed"], color=color, lw=1, zorder=2)
+            sign = {"marker": marker, "c": "white" if when == "before" else color, "edgecolors": color, "label": name}
+            axes.scatter(bins["predicted"], bins["observed"], size, zorder=3, **sign)
+        axes.set(title=title, xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal", xlabel="predicted share")
+        axes.grid(color="#e4e7ea", lw=0.6)
+        axes.set_axisbelow(True)
+    panels[0].set_ylabel("observed share of peaks")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return as_svg(figure)
 
 
