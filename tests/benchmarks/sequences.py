@@ -137,9 +137,11 @@ def read(folder):
 def train(folder):
     """One pass of the default network over random windows in memory; the drawing of batches alone."""
     import torch
+    import yaml
+    from cisgrammar.architectures import detectors
+    from cisgrammar.engine import fit
     from cisgrammar.layers import encode
-    from cisgrammar.model import Network
-    from cisgrammar.training import draw_windows, fit, read_task, set_up
+    from cisgrammar.training import draw_windows, read_task, set_up
 
     fabric = set_up("cpu", 1, 0)
     data = read_task(folder / f"sequences_{WINDOWS}_0.h5", "validation", flank=True)
@@ -151,12 +153,11 @@ def train(folder):
     tell("batches of 64 drawn from memory and encoded", began, 6400)
     inside = {**data, "codes": data["codes"][:64, FLANK_BP:-FLANK_BP]}
     inside |= {name: data[name][:64] for name in ("label", "task", "length")}
-    settings = dict(
-        batch_size=64, learning_rate=0.002, weight_decay=0.01, epochs=1, patience=9, negatives_per_positive=9
-    )
+    config = yaml.safe_load((Path(__file__).parents[2] / "config" / "config.yaml").read_text())
+    settings = {**config["training"], "epochs": 1, "negatives_per_positive": 9}
     torch.manual_seed(0)
     began = time.perf_counter()
-    fit(Network(**SETTINGS), data, inside, settings, fabric, rng, "train")
+    fit(detectors(**SETTINGS), data, inside, settings, fabric, rng, "train")
     tell("training of the default network, 1 thread", began, 6400)
 
 
