@@ -4,8 +4,8 @@
 
 PYTHON is the interpreter of an environment of its own with gReLU (pip install gReLU). 128 filters of 19 bp, ReLU, the
 largest value of each, one output; 12,800 random windows of 200 bp in batches of 64, shifted by up to 10 bp, either strand
-by chance; one thread, or a GPU where torch sees one. The two take turns; what a start costs drops out, as the rate is that of two
-further passes.
+by chance; one thread, or a GPU where torch sees one. The two take turns; what a start costs drops out, as the rate is that
+of two further passes.
 """
 
 import statistics
