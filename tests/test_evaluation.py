@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from cisgrammar.evaluation import describe_calibration, evaluate, measure, score_windows, tile_test
+from cisgrammar.evaluation import describe_calibration, evaluate, measure, scan, score_windows, tile_test
 from cisgrammar.log import InputError
 
 
@@ -75,18 +75,31 @@ def genome(write_genome):
     return pd.DataFrame(splits), write_genome(sequences)
 
 
-def test_all_test_windows_by_hand(genome):
-    """Of 20 bp on chr1: the last whole one ends at 120 and is unknown, that at 40 touches the exclusion list."""
+def test_stretches_of_the_test_chromosomes_by_hand(genome):
+    """Of 20 bp on chr1, from 10 on: the summit at 75 is in 70-90, its window reaches 65, the region 88-91 touches 90-110."""
     splits, store = genome
-    windows = tile_test(splits, store, None, 20, 20, bed(("chr1", 65, 71), ("chr1", 9, 10)), bed(("chr1", 59, 60)), 0.3)
-    assert set(windows["chrom"]) == {"chr1"}
-    assert windows["start"].tolist() == [0, 20, 60, 80]
-    assert windows["label"].tolist() == [0, 0, 1, 0]  # the middles are the bases 10, 30, 70, 90
-    assert windows["gc"].tolist() == [0.5] * 4
-    dense = tile_test(splits, store, None, 20, 1, bed(("chr1", 65, 71)), bed(), 1)
-    assert len(dense) == 111 and dense["label"].sum() == 6
-    with pytest.raises(InputError, match=r"of 1 windows of 130 bp .* none has enough known"):
-        tile_test(splits, store, None, 130, 130, bed(), bed(), 0.1)
+    windows, regions = bed(("chr1", 65, 85)), bed(("chr1", 60, 66), ("chr1", 88, 91))
+    tiles = tile_test(splits, store, 20, 20, windows, regions, bed(("chr1", 31, 32)), 0.3)
+    assert set(tiles["chrom"]) == {"chr1"}
+    assert tiles["start"].tolist() == [10, 70]  # 30 is excluded, 50 and 90 hold a part of a peak
+    assert tiles["label"].tolist() == [0, 1]
+    plain = tile_test(splits, store, 20, 20, bed(), bed(), bed(), 1)
+    assert plain["start"].tolist() == [10, 30, 50, 70, 90] and not plain["label"].any()
+    with pytest.raises(InputError, match=r"of 0 stretches of 130 bp .* none has enough known"):
+        tile_test(splits, store, 130, 130, bed(), bed(), bed(), 0.1)
+
+
+def test_a_scan_takes_the_best_window_of_a_stretch(genome):
+    """Windows of 20 bp with their middles at 2, 6, 10, 14 and 18 of the stretch; the score is the place of the window."""
+    tiles, seen = bed(("chr1", 30, 50), ("chr1", 70, 90)), []
+
+    def place(codes, channels, windows):
+        seen.append(windows["start"].tolist())
+        return -(np.abs(windows["start"].to_numpy() + 10.0 - 44))
+
+    found = scan(tiles, 20, 4, genome[1], [], {"cnn": place})
+    assert seen == [[30 + at - 10, 70 + at - 10] for at in (2, 6, 10, 14, 18)]
+    assert found["cnn"].tolist() == [0, -28]
 
 
 def test_windows_are_scored_some_at_a_time(genome, monkeypatch):

@@ -12,7 +12,7 @@ from cisgrammar.evaluation import (
     describe_calibration,
     evaluate,
     measure,
-    score_windows,
+    scan,
     tile_test,
 )
 from cisgrammar.files import write_json, write_table
@@ -76,15 +76,17 @@ arguments = temperatures, settings["bootstrap"], settings["block_bp"], seed, sna
 scores = as_scores({model: function(test["codes"], test["channels"], test) for model, function in models.items()})
 metrics, comparisons = evaluate(test, scores, *arguments)
 if settings["genome_wide"]:
-    bound = pd.concat([read_bed(snakemake.input.regions), read_bed(snakemake.input.peaks)])
-    windows = tile_test(
-        *(splits, store, tss, test["window_bp"], settings["step_bp"] or test["window_bp"], bound),
-        *(read_bed(snakemake.input.blacklist), snakemake.params.unknown_share),
+    width = test["window_bp"]
+    tiles = tile_test(
+        *(splits, store, width, settings["step_bp"] or width),
+        *(read_bed(snakemake.input[name]) for name in ("peaks", "regions", "blacklist")),
+        snakemake.params.unknown_share,
     )
     tracks = [
         {**channel, "path": path} for channel, path in zip(test["normalisation"], snakemake.input.channels, strict=True)
     ]
-    found = measure(GENOME_WIDE, windows, as_scores(score_windows(windows, store, tracks, models)), *arguments)
+    found = scan(tiles, width, settings["scan_bp"] or max(1, width // 4), store, tracks, models)
+    found = measure(GENOME_WIDE, tiles, as_scores(found), *arguments)
     metrics, comparisons = (pd.concat(parts) for parts in zip((metrics, comparisons), found, strict=True))
 
 for table, path in ((metrics, snakemake.output.metrics), (comparisons, snakemake.output.comparisons)):

@@ -95,31 +95,50 @@ def describe_calibration(windows, scores, temperatures):
     }
 
 
-def tile_test(splits, store, tss, width, step_bp, bound, blacklist, unknown_share):
-    """All windows of the test chromosomes, labelled 1 where the middle of the window lies in what is bound.
+def tile_test(splits, store, width, step_bp, windows, regions, blacklist, unknown_share):
+    """The test chromosomes cut into stretches, labelled 1 where a stretch holds the middle of a peak's window, its summit.
 
-    splits: data frame chrom, length_bp, split; store, tss: as for `add_covariates`; width, step_bp: of windows and grid, bp
-    bound: data frame chrom, start, end, the called peaks and the windows around their summits, so that a peak narrower
-    than a step is in a window, too; blacklist: windows that touch it are left out, and so are those with a larger share
-    of unknown bases than unknown_share
-    Returns a data frame chrom, start, end, label and the covariates.
-    Raises InputError when there is no such window.
+    splits: data frame chrom, length_bp, split; store: genome store; width: of the windows that models score, bp; step_bp:
+    length of a stretch; windows: of the experiment, around its summits; regions: all its called peaks; blacklist:
+    stretches that touch it are left out, and so are those with a larger share of unknown bases than unknown_share. Left out
+    as well are stretches that only touch a window or a called peak: they hold a part of what is bound, and no summit.
+    Returns a data frame chrom, start, end, label; half a window from both ends of the chromosomes is not in it.
+    Raises InputError when there is no such stretch.
     """
-    rows = splits[(splits["split"] == "test") & (splits["length_bp"] >= width)]
-    starts = [np.arange(0, length - width + 1, step_bp) for length in rows["length_bp"]]
+    rows = splits[splits["split"] == "test"]
+    starts = [np.arange(width // 2, length - width + width // 2 - step_bp + 1, step_bp) for length in rows["length_bp"]]
     chrom = np.repeat(rows["chrom"].to_numpy(), [len(part) for part in starts])
     start = np.concatenate([np.zeros(0, dtype=np.int64), *starts])
-    windows = pd.DataFrame({"chrom": chrom, "start": start, "end": start + width})
-    middle = windows.assign(start=start + width // 2, end=start + width // 2 + 1)
-    windows["label"] = overlaps(middle, bound).astype(np.uint8)
-    windows = add_covariates(windows[~overlaps(windows, blacklist)].reset_index(drop=True), store, tss)
-    windows = windows[at_most(windows["unknown"], unknown_share)].reset_index(drop=True)
-    if windows.empty:
+    tiles = pd.DataFrame({"chrom": chrom, "start": start, "end": start + step_bp})
+    middle = (windows["start"] + windows["end"]) // 2
+    summits = windows.assign(start=middle, end=middle + 1)
+    tiles["label"] = overlaps(tiles, summits).astype(np.uint8)
+    unclear = overlaps(tiles, regions) | overlaps(tiles, windows)
+    tiles = tiles[(~unclear | (tiles["label"] == 1)) & ~overlaps(tiles, blacklist)].reset_index(drop=True)
+    tiles = tiles[at_most(add_covariates(tiles, store, None)["unknown"], unknown_share)].reset_index(drop=True)
+    if tiles.empty:
         raise InputError(
-            f"evaluation.genome_wide: of {len(start)} windows of {width} bp on the test chromosomes none has enough known "
-            "bases outside the exclusion list; set evaluation.genome_wide: false"
+            f"evaluation.genome_wide: of {len(start)} stretches of {step_bp} bp on the test chromosomes none has enough "
+            "known bases outside the exclusion list; set evaluation.genome_wide: false"
         )
-    return windows
+    return tiles
+
+
+def scan(tiles, width, scan_bp, store, tracks, models):
+    """The best score in each stretch, of the windows whose middle lies in it, every scan_bp.
+
+    tiles: data frame of `tile_test`, all of one length; width: of the windows, bp; others: as for `score_windows`
+    A model that was trained on windows around summits is asked at every place, since nobody knows the summits beforehand.
+    Returns a dict of a model to float array (stretches,).
+    """
+    length = int(tiles["end"].iloc[0] - tiles["start"].iloc[0])
+    best = {model: np.full(len(tiles), -np.inf) for model in models}
+    for offset in range(min(scan_bp, length) // 2, length, scan_bp):
+        start = tiles["start"] + offset - width // 2
+        windows = tiles[["chrom"]].assign(start=start, end=start + width)
+        for model, scores in score_windows(windows, store, tracks, models).items():
+            np.maximum(best[model], scores, out=best[model])
+    return best
 
 
 def score_windows(windows, store, tracks, models):

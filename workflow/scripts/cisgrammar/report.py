@@ -100,7 +100,7 @@ def set_name(negatives):
         "motif": "sites of the JASPAR matrices without a peak",
         "other_peaks": "peaks of other TFs or cell types",
         "shuffled": "peaks with shuffled dinucleotides",
-        "genome_wide": "all windows of the test chromosomes",
+        "genome_wide": "all of the test chromosomes",
     }[negatives]
 
 
