@@ -14,6 +14,21 @@ def library(*modules):
     return [workflow.source_path(f"../scripts/cisgrammar/{m}.py") for m in ("__init__", *modules)]
 
 
+def grows(base, per_mb=0, files=""):
+    """A resource that grows with each attempt and, where named, with the size in MB of the input `files` that are there.
+
+    `input.size_mb` is unknown while any input is still to be made, which leaves the rule out of what its group asks for.
+    """
+
+    def amount(wildcards, input, attempt):
+        paths = input.get(files, [])
+        paths = [paths] if isinstance(paths, str) else paths
+        size_mb = sum(os.path.getsize(path) for path in paths if os.path.exists(path)) / 1e6
+        return int((base + per_mb * size_mb) * attempt)
+
+    return amount
+
+
 def load_schema(name):
     with open(workflow.source_path(f"../schemas/{name}.schema.yaml")) as handle:
         return yaml.safe_load(handle)

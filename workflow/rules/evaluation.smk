@@ -14,8 +14,8 @@ rule evaluate_model:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((2500 + 20 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=grows(2500, 20, "sequences"),
+        runtime=grows(60, 1, "sequences"),
     params:
         models=["cnn", "transfer"] if TRANSFER else ["cnn"],
         evaluation=config["evaluation"],
@@ -35,8 +35,8 @@ rule summarize_models:
     conda:
         "../../envs/sequences.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     script:
         "../scripts/summarize_models.py"
 
