@@ -39,7 +39,16 @@ def measure(pairs, arguments):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         table(folder, pairs)
-        command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--configfile", str(folder / "config.yaml")]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "-n",
+            "--quiet",
+            "rules",
+            "--configfile",
+            str(folder / "config.yaml"),
+        ]
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         done = subprocess.run(
             [*command, "--directory", str(folder / "run"), *arguments],
