@@ -202,7 +202,11 @@ def test_lost_node(disturbed):
     wait_for(
         lambda: "down" in answer("sinfo", "--noheader", f"--nodes={node}", "--format=%T"), 90, "a node that is down"
     )
-    assert driver.finish(300) == 0, driver.said
+    wait_for(
+        lambda: answer("squeue", "--noheader", f"--jobs={job}", "--format=%T").strip() == "PENDING", 60, "requeued"
+    )
+    answer("scontrol", "update", f"jobid={job}", "starttime=now")  # Slurm would wait two minutes
+    assert driver.finish(180) == 0, driver.said
     assert "Trying to restart" not in driver.said
 
 
