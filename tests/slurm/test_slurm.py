@@ -224,14 +224,29 @@ def of_job(job):
     return found
 
 
-def test_controller_away(disturbed):
-    """Away while Snakemake asks: it forgets its jobs, and the watch starts it again once they have ended."""
-    driver = disturbed(watched=True)
+def test_restarted_controller(disturbed):
+    """Questions wait for a controller that is away for a few seconds."""
+    driver = disturbed()
     driver.script_of("train_model")
     end("slurmctld")
-    time.sleep(10)
+    time.sleep(5)
     start_controller()
+    assert driver.finish(180) == 0, driver.said
+    assert "Trying to restart" not in driver.said
+
+
+def test_controller_away(disturbed):
+    """Away for longer than a question waits: Snakemake forgets its job and falls silent, the watch starts it again."""
+    driver = disturbed("--slurm-status-attempts", "5", watched=True)
+    _, _, process = driver.script_of("train_model")
+    os.kill(process, signal.SIGSTOP)
+    end("slurmctld")
+    time.sleep(30)
+    start_controller()
+    os.kill(process, signal.SIGCONT)
     assert driver.finish(240) == 0, driver.said
+    assert "lost sight of its jobs" in driver.said
+    assert "Nothing to be done" in driver.said
 
 
 def test_killed_driver(disturbed):
