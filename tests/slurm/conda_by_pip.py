@@ -1,7 +1,7 @@
 """Stands in for conda where no channel can be reached: builds the environments of envs/ with venv and pip.
 
 Knows what Snakemake asks of conda, and nothing else: conda --version, info --json, config --get channel_priority --json,
-env create --file FILE --prefix PREFIX. What conda has and PyPI has not (bedtools) is left to the system.
+env create --file FILE --prefix PREFIX, clean. What conda has and PyPI has not (bedtools) is left to the system.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def create(file, prefix):
     wanted = [item for item in conda if item.split("==")[0] not in NOT_ON_PYPI] + pip
     venv.create(prefix, with_pip=True)
     command = [f"{prefix}/bin/python", "-m", "pip", "install", "--quiet", "--find-links", str(WHEELS), *wanted]
-    subprocess.run(command, check=True, timeout=900)
+    subprocess.run(command, check=True, capture_output=True, timeout=900)
 
 
 if __name__ == "__main__":
@@ -37,6 +37,8 @@ if __name__ == "__main__":
         print(json.dumps({"conda_prefix": str(PREFIX), "platform": "linux-64", "root_prefix": str(PREFIX)}))
     elif asked[:1] == ["config"]:
         print(json.dumps({"get": {"channel_priority": "strict"}}))
+    elif asked[:1] == ["clean"]:
+        pass
     elif asked[:2] == ["env", "create"]:
         parser = argparse.ArgumentParser()
         parser.add_argument("--file")

@@ -20,7 +20,7 @@ def test_every_rule_in_its_own_environment(tmp_path):
     venv.create(tmp_path / "bare", with_pip=True)
     python = tmp_path / "bare/bin/python"
     snakemake = re.search(r"^snakemake==\S+", pins, re.M)[0]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", snakemake], check=True, timeout=600)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", snakemake], check=True, capture_output=True, timeout=600)
     programs = tmp_path / "conda/bin"
     programs.mkdir(parents=True)
     shutil.copy(Path(__file__).with_name("conda_by_pip.py"), programs)
