@@ -158,7 +158,8 @@ def test_too_little_memory(disturbed):
     assert driver.finish(180) == 0, driver.said
     assert re.search("SLURM status is: '(OUT_OF_MEMORY|FAILED)'", driver.said)
     assert "Trying to restart" in driver.said
-    assert re.search("[Ee]xceeded (job )?memory limit", driver.said), driver.said
+    log = Path(re.search(r"has been submitted with SLURM jobid \d+ \(log: (.+?)\)", driver.said)[1])
+    assert re.search("[Ee]xceeded (job )?memory limit", log.read_text()), log.read_text()
 
 
 def test_too_little_time(disturbed):
