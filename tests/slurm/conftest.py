@@ -1,5 +1,6 @@
 """The cluster that the tests of this folder share, and a plain word at the end where there is none."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cluster
 
 MISSING = []
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # a run that is stopped stops its cluster, too
 
 
 @pytest.fixture(scope="session")
