@@ -7,7 +7,7 @@ WHEELS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cisgrammar/wheels
 MACS3 := $(shell grep -o 'macs3==[0-9.]*' requirements.txt)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup system demo test lint docs clean
+.PHONY: setup system demo test test-slurm test-envs lint docs clean
 
 setup: system .venv/ready
 
@@ -59,6 +59,14 @@ demo: setup
 
 test: setup
 	@$(BIN)/python -m pytest
+
+# A real Slurm, installed with apt-get where it is missing (root on Debian or Ubuntu), stopped at the end.
+test-slurm: setup
+	@$(BIN)/python -m pytest tests/slurm/test_slurm.py -rs
+
+# Every rule in the environment that its file in envs/ describes, built with pip: some minutes, 4 GB on disk while it runs.
+test-envs: setup
+	@$(BIN)/python -m pytest tests/slurm/test_envs_alone.py
 
 lint: setup
 	@ruff check .

@@ -11,6 +11,13 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
+
+
+if config["container"]:
+
+    container: local_path(config["container"])
+
+
 include: "workflow/rules/references.smk"
 include: "workflow/rules/peaks.smk"
 include: "workflow/rules/negatives.smk"

@@ -1,9 +1,10 @@
-# Reads and checks the configuration and the table of experiments; the few functions that rules share.
+# Reads and checks the configuration and the table of experiments; the few functions that rules share. Every job reads this
+# file again, on a cluster twice: what is looked up for each experiment is looked up in a dict, and nothing large is imported.
+import csv
 import difflib
 import os
 
 import jsonschema
-import pandas as pd
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
@@ -17,6 +18,21 @@ ENGINE = (*NETWORKS, "sequences", "splits", "filters", "losses", "domains", "tra
 def library(*modules):
     """Source files of cisgrammar modules; as an input they make an edited module run its users again."""
     return [workflow.source_path(f"../scripts/cisgrammar/{m}.py") for m in ("__init__", *modules)]
+
+
+def grows(base, per_mb=0, files=""):
+    """A resource that grows with each attempt and, where named, with the size in MB of the input `files` that are there.
+
+    `input.size_mb` is unknown while any input is still to be made, which leaves the rule out of what its group asks for.
+    """
+
+    def amount(wildcards, input, attempt):
+        paths = input.get(files, [])
+        paths = [paths] if isinstance(paths, str) else paths
+        size_mb = sum(os.path.getsize(path) for path in paths if os.path.exists(path)) / 1e6
+        return int((base + per_mb * size_mb) * attempt)
+
+    return amount
 
 
 def load_schema(name):
@@ -60,35 +76,42 @@ def local_copy(location, *names):
 
 
 def read_samples(path):
-    """Table of the experiments, one row per replicate; stops with file, row and remedy when it is not sound."""
+    """The table of experiments as a dict from (cell type, TF) to its rows, a dict per replicate, in the table's order.
+
+    Stops with file, row and remedy when it is not sound.
+
+    Jobs on a cluster, each of which reads the table again, take what the first process has checked.
+    """
     if not os.path.exists(path):
         raise WorkflowError(f"{path}: the table of the experiments is missing; correct `samples` in the configuration")
-    table = pd.read_csv(path, sep="\t", dtype=str, skip_blank_lines=False)
-    table.columns = table.columns.str.strip()
-    table.index = [f"{path}, row {number}" for number in range(2, len(table) + 2)]
-    table = table.apply(lambda column: column.str.strip()).dropna(how="all")
-    table = table[~table.iloc[:, 0].fillna("").str.startswith("#")]
-    if table.empty:
-        raise WorkflowError(f"{path}: the table of the experiments has no row; add one per replicate")
-    for place, row in table.iterrows():
-        check({k: v for k, v in row.items() if pd.notna(v)}, SAMPLE_SCHEMA, place)
-    table = table.reindex(columns=list(SAMPLE_SCHEMA["properties"])).fillna("")
-    table["replicate"] = table["replicate"].replace("", "1")
-    keys = ["cell_type", "tf", "replicate"]
-    for place, row in table[table.duplicated(keys)].iterrows():
-        first = table.index[(table[keys] == row[keys]).all(axis=1)][0]
-        raise WorkflowError(f"{place}: {', '.join(row[keys])} is there already ({first}); give it its own replicate")
-    for place, row in table.iterrows():
+    with open(path, encoding="utf-8-sig", newline="") as handle:
+        lines = [[cell.strip() for cell in line] for line in csv.reader(handle, delimiter="\t")]
+    header, table, places = lines[0] if lines else [], {}, {}
+    for number, line in enumerate(lines[1:], 2):
+        if not any(line) or line[0].startswith("#"):
+            continue
+        place = f"{path}, row {number}"
+        if len(line) > len(header):
+            raise WorkflowError(f"{place}: {len(line)} cells, but the header names {len(header)} columns; mend the tabs")
+        row = {name: cell for name, cell in zip(header, line) if cell not in NO_VALUE}
+        if workflow.is_main_process:
+            check(row, SAMPLE_SCHEMA, place)
+        row = {**dict.fromkeys(SAMPLE_SCHEMA["properties"], ""), "replicate": "1", **row}
+        key = (row["cell_type"], row["tf"], row["replicate"])
+        if key in places:
+            raise WorkflowError(f"{place}: {', '.join(key)} is there already ({places[key]}); give it its own replicate")
+        places[key] = place
         if bool(row["treatment"]) == bool(row["peaks"]):
             raise WorkflowError(f"{place}: give either a treatment (reads) or peaks, not both and not neither")
         if row["control"] and not row["treatment"]:
             raise WorkflowError(f"{place}: a control without a treatment; add the treatment or remove the control")
-        for role in ("treatment", "control", "peaks"):
-            if row[role]:
-                table.loc[place, role] = sample_file(row, role, place)
-    mixed = table.groupby(["cell_type", "tf"])["peaks"].agg(lambda peaks: len({bool(p) for p in peaks}))
-    for cell_type, tf in mixed.index[mixed > 1]:
-        raise WorkflowError(f"{path}: {cell_type}, {tf} has rows with reads and rows with peaks; keep one kind")
+        rows = table.setdefault(key[:2], [])
+        if rows and bool(rows[0]["peaks"]) != bool(row["peaks"]):
+            raise WorkflowError(f"{path}: {key[0]}, {key[1]} has rows with reads and rows with peaks; keep one kind")
+        row.update({role: sample_file(row, role, place) for role in ("treatment", "control", "peaks") if row[role]})
+        rows.append(row)
+    if not table:
+        raise WorkflowError(f"{path}: the table of the experiments has no row; add one per replicate")
     return table
 
 
@@ -98,7 +121,7 @@ def sample_file(row, role, place):
     if role == "peaks":
         path = local_copy(path, f"peaks/{row['cell_type']}/{row['tf']}.bed", f"peaks/{row['tf']}.bed")
     path = local_path(path)
-    if "://" in path or path.startswith("resources/simulation/"):
+    if "://" in path or path.startswith("resources/simulation/") or not workflow.is_main_process:
         return path
     if not os.path.isfile(path):
         raise WorkflowError(
@@ -111,12 +134,12 @@ def sample_file(row, role, place):
 
 
 SAMPLE_SCHEMA = load_schema("samples")
+NO_VALUE = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None")  # as pandas and R write it
 
 check(config, load_schema("config"), ", ".join(map(str, workflow.configfiles)) or "configuration")
 validate(config, "../schemas/config.schema.yaml")
 config["samples"] = local_path(config["samples"])
-SAMPLES = read_samples(config["samples"])
-EXPERIMENTS = {key: rows for key, rows in SAMPLES.groupby(["cell_type", "tf"], sort=False)}
+EXPERIMENTS = read_samples(config["samples"])
 SIMULATED = config["references"]["genome"] == "simulated"
 GENOME = "resources/simulation/genome.fa" if SIMULATED else local_copy(config["references"]["genome"], "genome.fa.gz")
 BLACKLIST = (
@@ -186,7 +209,7 @@ def experiment_rows(wildcards):
             "location": row[role],
             "checksum": row[f"{role}_checksum"],
         }
-        for _, row in experiment(wildcards).iterrows()
+        for row in experiment(wildcards)
         for role in ("treatment", "control", "peaks")
         if row[role]
     ]
@@ -215,7 +238,7 @@ def simulated_reads():
 
 def with_reads():
     """The experiments whose peaks are called from reads."""
-    return [key for key, rows in EXPERIMENTS.items() if (rows["treatment"] != "").all()]
+    return [key for key, rows in EXPERIMENTS.items() if rows[0]["treatment"]]
 
 
 def compared():
@@ -226,13 +249,13 @@ def compared():
 
 def supported():
     """The experiments with peaks of several replicates, called or ready."""
-    ready = [key for key, rows in EXPERIMENTS.items() if key not in with_reads() and len(rows) > 1]
+    ready = [key for key, rows in EXPERIMENTS.items() if rows[0]["peaks"] and len(rows) > 1]
     return compared() + ready
 
 
 def replicates(wildcards):
     """Names of the replicates of an experiment."""
-    return list(experiment(wildcards)["replicate"])
+    return [row["replicate"] for row in experiment(wildcards)]
 
 
 def cell_type_file(setting, path, wildcards):
@@ -279,7 +302,7 @@ def other_peaks(wildcards):
 
 def replicate_peaks(wildcards):
     """Peaks of each replicate of an experiment: its ready peak files, or those called from its reads alone."""
-    if (experiment(wildcards)["peaks"] != "").all():
+    if experiment(wildcards)[0]["peaks"]:
         return experiment_files(wildcards)
     folder = f"results/peaks/{wildcards.cell_type}/{wildcards.tf}/replicates"
     return [f"{folder}/{replicate}.narrowPeak" for replicate in replicates(wildcards)]
@@ -288,7 +311,7 @@ def replicate_peaks(wildcards):
 def called_peaks(wildcards):
     """Peaks of one experiment: its ready peak files, or what macs3 calls from its reads, and replicates agree on."""
     rows = experiment(wildcards)
-    if (rows["peaks"] != "").all():
+    if rows[0]["peaks"]:
         return experiment_files(wildcards)
     agreed = config["peaks"]["consensus"] != "pooled" and len(rows) > 1
     name = "reproducible" if agreed else "called"

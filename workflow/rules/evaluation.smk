@@ -42,8 +42,8 @@ rule evaluate_model:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((4000 + 20 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        mem_mb=grows(4000, 20, "sequences"),
+        runtime=grows(240, 1, "sequences"),
     params:
         models=["cnn", "transfer"] if TRANSFER else ["cnn"],
         evaluation=config["evaluation"],
@@ -65,8 +65,8 @@ rule summarize_models:
     conda:
         "../../envs/sequences.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     script:
         "../scripts/summarize_models.py"
 

@@ -14,8 +14,8 @@ rule explain_model:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 3500 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=grows(3500, 20, "sequences"),
+        runtime=grows(60, 1, "sequences"),
     params:
         interpretation=config["interpretation"],
         seed=config["seed"],

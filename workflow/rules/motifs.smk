@@ -14,8 +14,8 @@ rule find_motifs:
     conda:
         "../../envs/motifs.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 2500 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=grows(2500, 20, "contributions"),
+        runtime=grows(30),
     params:
         motifs=config["motifs"],
     script:

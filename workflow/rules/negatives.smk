@@ -37,8 +37,8 @@ rule match_negatives:
     conda:
         "../../envs/sequences.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=grows(4000, 20, "peaks"),
+        runtime=grows(30, 2, "peaks"),
     params:
         negatives=config["negatives"],
         unknown_share=config["peaks"]["unknown_share"],

@@ -11,8 +11,8 @@ rule fetch_file:
     conda:
         "../../envs/peaks.yaml"
     resources:
-        mem_mb=500,
-        runtime=240,
+        mem_mb=grows(1000),
+        runtime=grows(240),
     params:
         row=lambda wildcards, output: next(
             row for row, path in zip(experiment_rows(wildcards), experiment_files(wildcards)) if path == output[0]
@@ -34,8 +34,8 @@ rule check_inputs:
     conda:
         "../../envs/peaks.yaml"
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=grows(1000),
+        runtime=grows(60, 0.02, "files"),
     params:
         rows=experiment_rows,
         minimum=config["peaks"]["minimum"],
@@ -58,8 +58,8 @@ rule call_peaks:
     conda:
         "../../envs/peaks.yaml"
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((2000 + 2 * input.size_mb) * attempt),
-        runtime=lambda wildcards, input, attempt: int((30 + 0.05 * input.size_mb) * attempt),
+        mem_mb=grows(2000, 2, "files"),
+        runtime=grows(30, 0.05, "files"),
     params:
         effective_genome_bp=config["peaks"]["effective_genome_bp"],
         q_value=config["peaks"]["q_value"],
@@ -81,8 +81,8 @@ rule call_replicate:
     conda:
         "../../envs/peaks.yaml"
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((2000 + 2 * input.size_mb) * attempt),
-        runtime=lambda wildcards, input, attempt: int((30 + 0.05 * input.size_mb) * attempt),
+        mem_mb=grows(2000, 2, "files"),
+        runtime=grows(30, 0.05, "files"),
     params:
         effective_genome_bp=config["peaks"]["effective_genome_bp"],
         q_value=config["peaks"]["replicate_q_value"],
@@ -104,8 +104,8 @@ rule compare_replicates:
     conda:
         "../../envs/sequences.yaml"
     resources:
-        mem_mb=2000,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=grows(2000),
+        runtime=grows(60),
     params:
         names=replicates,
         idr=config["peaks"]["idr"],
@@ -127,8 +127,8 @@ rule keep_reproducible:
     conda:
         "../../envs/sequences.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     params:
         consensus=config["peaks"]["consensus"],
         at_least=config["peaks"]["at_least"],
@@ -152,8 +152,8 @@ rule assess_reads:
     conda:
         "../../envs/sequences.yaml"
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((2000 + 2 * input.size_mb) * attempt),
-        runtime=lambda wildcards, input, attempt: int((20 + 0.02 * input.size_mb) * attempt),
+        mem_mb=grows(2000, 2, "files"),
+        runtime=grows(20, 0.02, "files"),
     params:
         seed=config["seed"],
     script:
@@ -177,8 +177,8 @@ rule center_peaks:
     conda:
         "../../envs/sequences.yaml"
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=grows(1500),
+        runtime=grows(20),
     params:
         window_bp=config["peaks"]["window_bp"],
         merge_bp=config["peaks"]["merge_bp"],
@@ -202,8 +202,8 @@ rule find_support:
     conda:
         "../../envs/sequences.yaml"
     resources:
-        mem_mb=1000,
-        runtime=20,
+        mem_mb=grows(1000),
+        runtime=grows(20),
     params:
         names=replicates,
     script:

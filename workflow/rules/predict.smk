@@ -24,8 +24,8 @@ rule score_sequences:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((2500 + 50 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=grows(2500, 50, "sequences"),
+        runtime=grows(120, 1, "sequences"),
     script:
         "../scripts/score_sequences.py"
 

@@ -9,8 +9,8 @@ rule export_jaspar:
     conda:
         "../../envs/jaspar.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     params:
         jaspar=config["references"]["jaspar"],
     script:
@@ -37,8 +37,8 @@ if SIMULATED:
         conda:
             "../../envs/sequences.yaml"
         resources:
-            mem_mb=2000,
-            runtime=30,
+            mem_mb=grows(2000),
+            runtime=grows(30),
         params:
             design=config["simulation"],
             seed=config["seed"],
@@ -64,8 +64,8 @@ rule prepare_genome:
     conda:
         "../../envs/sequences.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grows(2000),
+        runtime=grows(60),
     params:
         references={
             k: v
@@ -96,8 +96,8 @@ if READ_BP:
         conda:
             "../../envs/sequences.yaml"
         resources:
-            mem_mb=lambda wildcards, input: int(min(6000, 500 + 16 * input.size_mb)),
-            runtime=lambda wildcards, attempt: 120 * attempt,
+            mem_mb=lambda wildcards, input, attempt: int(min(6000, 800 + 16 * input.size_mb) * attempt),
+            runtime=grows(120),
         params:
             read_bp=READ_BP,
         script:
@@ -120,8 +120,8 @@ rule encode_genome:
     conda:
         "../../envs/sequences.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=grows(4000, 1, "genome"),
+        runtime=grows(60, 0.02, "genome"),
     params:
         signals=list(SIGNALS),
     script:

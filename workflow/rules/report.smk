@@ -15,8 +15,8 @@ rule write_report:
     conda:
         "../../envs/motifs.yaml"
     resources:
-        mem_mb=2500,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=grows(2500, 5, "matches"),
+        runtime=grows(60, 5, "matches"),
     params:
         experiments=list(EXPERIMENTS),
         measured={"quality": with_reads(), "agreement": compared(), "support": supported()},

@@ -15,8 +15,8 @@ rule extract_sequences:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: (4000 if config["sequences"]["channels"] else 2000) * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=grows(4000 if config["sequences"]["channels"] else 2000, 20, "peaks"),
+        runtime=grows(30, 2, "negatives"),
     params:
         sequences={**config["sequences"], "channels": list(config["sequences"]["channels"])},
         seed=config["seed"],

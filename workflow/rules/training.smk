@@ -17,8 +17,8 @@ rule train_model:
         "../../envs/torch.yaml"
     threads: config["training"]["threads"]
     resources:
-        mem_mb=lambda wildcards, input, attempt: int((2500 + 20 * input.size_mb) * attempt),
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=grows(2500, 20, "sequences"),
+        runtime=grows(120, 1, "sequences"),
         gpu=int(config["device"] == "cuda"),
     params:
         training=config["training"],

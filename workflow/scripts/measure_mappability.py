@@ -6,5 +6,5 @@ from cisgrammar.splits import read_splits
 
 splits = read_splits(snakemake.input.splits)
 lengths = dict(zip(splits["chrom"], splits["length_bp"], strict=True))
-memory_bytes = (snakemake.resources.mem_mb - 400) * 10**6  # 400 MB for Python and its libraries
+memory_bytes = (snakemake.resources.mem_mb - 700) * 10**6  # for Python, its libraries and, on a cluster, Snakemake
 measure_mappability(snakemake.input.genome, lengths, snakemake.params.read_bp, snakemake.output[0], memory_bytes)

@@ -1,6 +1,8 @@
 """Messages of a job: everything into its log file, errors also to the terminal, one line where a user can act on them."""
 
 import logging
+import os
+import socket
 import sys
 import traceback
 import warnings
@@ -14,7 +16,7 @@ def start_log(path):
     """Send logging, warnings and errors of this process to the log file at `path`.
 
     An InputError is shown to the user as one line, in the log and on the terminal; any other error is shown
-    as one line on the terminal and with its traceback in the log.
+    as one line on the terminal and with its traceback in the log. The first line of the log names the machine.
     """
     logging.basicConfig(
         filename=path,
@@ -23,6 +25,9 @@ def start_log(path):
         format="%(asctime)s %(levelname)s %(message)s",
         force=True,
     )
+    job = os.environ.get("SLURM_JOB_ID")
+    # Never empty: at the first empty log Snakemake stops to show what a failed job wrote, Slurm's log included.
+    logging.info("Started on %s%s", socket.gethostname(), f", Slurm job {job}" if job else "")
     logging.captureWarnings(True)
     warnings.simplefilter("default")
 
