@@ -92,14 +92,18 @@ def read_samples(path):
             continue
         place = f"{path}, row {number}"
         if len(line) > len(header):
-            raise WorkflowError(f"{place}: {len(line)} cells, but the header names {len(header)} columns; mend the tabs")
+            raise WorkflowError(
+                f"{place}: {len(line)} cells, but the header names {len(header)} columns; mend the tabs"
+            )
         row = {name: cell for name, cell in zip(header, line) if cell not in NO_VALUE}
         if workflow.is_main_process:
             check(row, SAMPLE_SCHEMA, place)
         row = {**dict.fromkeys(SAMPLE_SCHEMA["properties"], ""), "replicate": "1", **row}
         key = (row["cell_type"], row["tf"], row["replicate"])
         if key in places:
-            raise WorkflowError(f"{place}: {', '.join(key)} is there already ({places[key]}); give it its own replicate")
+            raise WorkflowError(
+                f"{place}: {', '.join(key)} is there already ({places[key]}); give it its own replicate"
+            )
         places[key] = place
         if bool(row["treatment"]) == bool(row["peaks"]):
             raise WorkflowError(f"{place}: give either a treatment (reads) or peaks, not both and not neither")
