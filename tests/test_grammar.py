@@ -9,11 +9,14 @@ from cisgrammar.grammar import (
     ARRANGEMENTS,
     arrange,
     co_occurrence,
+    consensus,
     find_pairs,
     insert_pair,
     measure_pairs,
     neutral_backgrounds,
+    place,
     spacing_profile,
+    to_known_frame,
 )
 from cisgrammar.layers import one_hot
 from cisgrammar.model import Network
@@ -30,7 +33,7 @@ def table(*rows):
 
 
 def planted(n=120, share=0.6, gap=6, window_bp=120, seed=0):
-    """Sites of a, 8 bp, near the middle on either strand, and of b, 5 bp: `gap` downstream on the same strand, or anywhere."""
+    """Sites of a (8 bp) near the middle, and of b (5 bp): `gap` downstream on the same strand, or anywhere."""
     rng, rows = np.random.default_rng(seed), []
     for window in range(n):
         start, plus = int(rng.integers(50, 62)), rng.random() < 0.5
@@ -123,7 +126,7 @@ def test_nothing_to_pair():
 
 def pair_network(gap, turned=False):
     """A network with the logit 6 where a is followed by b after `gap` bases, -2 elsewhere."""
-    second = reverse_complement_codes(codes_of(B)) if turned else codes_of(B)
+    second = reverse_complement_codes(codes_of(B)).copy() if turned else codes_of(B)
     width = len(A) + gap + len(B)
     network = Network(1, width, hidden=1, dropout=0.0, hidden_dropout=0.0)
     with torch.no_grad():
@@ -200,3 +203,23 @@ def test_pairs_are_measured_with_their_consensus():
     assert found.groupby(["a", "b"]).size().tolist() == [28, 21]
     none = measure_pairs(pair_network(4), motifs, pairs[:0], codes, 3, 6, 0, None, np.random.default_rng(0))
     assert none.empty and "interaction" in none
+
+
+def test_known_frame_by_hand():
+    """The last columns of GGTAA and one more, on the other strand; one before and the first three; no match."""
+    motif = {"id": "m", "matrix": 10 * one_hot(codes_of("GGTAA")).numpy() + 0.1}
+    known = {"k": ("K", np.full((4, 4), 0.25))}
+    match = pd.DataFrame([{"motif": "m", "jaspar_id": "k", "q": 1e-3, "offset": 2, "strand": "-"}])
+    (found,) = to_known_frame([motif], match, known, 0.01)
+    assert consensus(found["matrix"]).tolist() == [4, 3, 3, 0]  # GG TAA + any, turned round: any TTA
+    assert found["matrix"].sum(axis=0) == pytest.approx(1)
+    (found,) = to_known_frame([motif], match.assign(offset=-1, strand="+"), known, 0.01)
+    assert consensus(found["matrix"]).tolist() == [4, 2, 2, 3]
+    (found,) = to_known_frame([motif], match.assign(q=0.5), known, 0.01)
+    assert consensus(found["matrix"]).tolist() == codes_of("GGTAA").tolist()
+
+
+def test_any_base_leaves_the_background():
+    windows = np.zeros((2, 5), dtype=np.uint8)
+    place(windows, np.array([1, 4, 3], dtype=np.uint8), 1)
+    assert windows.tolist() == [[0, 1, 0, 3, 0]] * 2

@@ -195,6 +195,28 @@ def predictions():
     ]
 
 
+def variant_scores():
+    """The files that the section `variants` asks for."""
+    if not config["variants"]["vcf"]:
+        return []
+    wanted = config["variants"]["models"]
+    named = list(EXPERIMENTS) if wanted == "all" else [tuple(name.split("/")) for name in wanted]
+    for key in named:
+        if key not in EXPERIMENTS:
+            raise WorkflowError(f"variants.models: {'/'.join(key)} is no experiment of {config['samples']}")
+    return for_each("results/variants/{cell_type}/{tf}/variants.tsv", named)
+
+
+def variants_file(wildcards):
+    """The VCF file of the section `variants`."""
+    path = local_path(config["variants"]["vcf"] or "")
+    if not config["variants"]["vcf"] or not os.path.isfile(path):
+        raise WorkflowError(
+            f"variants.vcf: file {path} is missing; correct the path (it starts from {workflow.basedir})"
+        )
+    return path
+
+
 def on_disk(location):
     """The file as a list for `input:`; empty for a URL, which the rule itself fetches, and for no file."""
     return [location] if location and "://" not in location else []

@@ -1,12 +1,18 @@
 rule find_motifs:
     input:
-        code=library("log", "files", "dna", "layers", "meme", "motifs"),
+        code=library("log", "files", "intervals", "dna", "layers", "model", "meme", "motifs", "sites", "grammar"),
+        weights="results/training/{cell_type}/{tf}/model.safetensors",
+        description="results/training/{cell_type}/{tf}/model.json",
         contributions="results/interpretation/{cell_type}/{tf}/contributions.h5",
         known="resources/jaspar/motifs.meme",
     output:
         motifs="results/motifs/{cell_type}/{tf}/motifs.meme",
         matches="results/motifs/{cell_type}/{tf}/matches.tsv",
         logos=directory("results/motifs/{cell_type}/{tf}/logos"),
+        sites="results/motifs/{cell_type}/{tf}/sites.bed",
+        pairs="results/motifs/{cell_type}/{tf}/pairs.tsv",
+        spacing="results/motifs/{cell_type}/{tf}/spacing.tsv",
+        insertions="results/motifs/{cell_type}/{tf}/insertions.tsv",
     log:
         "logs/find_motifs/{cell_type}/{tf}.log",
     benchmark:
@@ -18,6 +24,8 @@ rule find_motifs:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         motifs=config["motifs"],
+        grammar=config["grammar"],
+        seed=config["seed"],
     script:
         "../scripts/find_motifs.py"
 

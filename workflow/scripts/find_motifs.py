@@ -2,16 +2,22 @@ from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
 import h5py
+import numpy as np
 import torch
 from cisgrammar.files import atomic, write_table
+from cisgrammar.grammar import find_pairs, measure_pairs, to_known_frame
 from cisgrammar.meme import read_meme, write_meme
+from cisgrammar.model import load_model
 from cisgrammar.motifs import compare_motifs, draw_logos, find_motifs
+from cisgrammar.sites import call_sites, write_sites
 
 torch.set_num_threads(1)
-settings = snakemake.params.motifs
+settings, grammar = snakemake.params.motifs, snakemake.params.grammar
+rng = np.random.default_rng(snakemake.params.seed)
 known = read_meme(snakemake.input.known)
 with h5py.File(snakemake.input.contributions, "r") as store:
     values, codes = store["contributions"][:], store["codes"][:]
+    windows = {"chrom": store["chrom"].asstr()[:], "start": store["start"][:]}
 motifs = find_motifs(values, codes, settings["seqlet_p"], settings["minimum_sites"], settings["maximum"])
 matches = compare_motifs(motifs, known, settings["matches"])
 with atomic(snakemake.output.logos) as folder:
@@ -21,3 +27,16 @@ with atomic(snakemake.output.logos) as folder:
         draw_logos(motif, known, best.loc[motif["id"]], folder / f"{motif['id']}.png")
 write_meme(motifs, snakemake.output.motifs)
 write_table(matches, snakemake.output.matches, float_format="%.4g")
+
+words = to_known_frame(motifs, matches, known, grammar["largest_q"])
+sites = call_sites(words, codes, values, grammar["site_p"])
+write_sites(sites, windows, snakemake.output.sites)
+names = [motif["id"] for motif in motifs[: grammar["motifs"]]]
+pairs, spacing = find_pairs(sites, names, *codes.shape, grammar["largest_gap"], grammar["permutations"], rng)
+write_table(pairs, snakemake.output.pairs, float_format="%.4g")
+write_table(spacing, snakemake.output.spacing)
+network, description = load_model(snakemake.input.weights, snakemake.input.description)
+more = len(description["channels"]), description["encoding"]
+wanted = pairs[pairs["a"] != pairs["b"]].head(grammar["pairs"])
+found = measure_pairs(network, words, wanted, codes, grammar["backgrounds"], grammar["largest_gap"], *more, rng)
+write_table(found, snakemake.output.insertions)

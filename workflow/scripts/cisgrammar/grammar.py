@@ -12,7 +12,7 @@ import torch
 from scipy.stats import false_discovery_control, hypergeom
 from tangermeme.ersatz import dinucleotide_shuffle
 
-from cisgrammar.dna import reverse_complement_codes
+from cisgrammar.dna import UNKNOWN, reverse_complement_codes
 from cisgrammar.layers import one_hot
 from cisgrammar.model import score
 
@@ -156,15 +156,44 @@ def neutral_backgrounds(codes, n, rng):
     return shuffled.argmax(dim=1).numpy().astype(np.uint8)
 
 
-def consensus(matrix):
-    """The most frequent base of each column of a matrix (4, width), as codes."""
-    return np.asarray(matrix).argmax(axis=0).astype(np.uint8)
+def to_known_frame(motifs, matches, known, largest_q):
+    """Motifs in the columns and on the strand of the known matrix that they match, so that gaps are comparable.
+
+    A motif from contributions often holds a few bases of its neighbour, which would count as overlap. Columns that only
+    the known matrix has are a quarter of each base; a motif without a match of at most `largest_q` stays as it is.
+    motifs: list of dicts id, matrix (4, width); matches: data frame of `compare_motifs`; known: dict id to (name, matrix)
+    Returns a list of dicts id, matrix (probabilities).
+    """
+    best = matches.drop_duplicates("motif").set_index("motif")
+    framed = []
+    for motif in motifs:
+        matrix = motif["matrix"] / motif["matrix"].sum(axis=0)
+        match = best.loc[motif["id"]]
+        if match["q"] <= largest_q:
+            width, offset = known[match["jaspar_id"]][1].shape[1], int(match["offset"])
+            inside = [i if 0 <= i < matrix.shape[1] else -1 for i in range(offset, offset + width)]
+            matrix = np.column_stack([matrix, np.full(4, 0.25)])[:, inside]
+            matrix = matrix[::-1, ::-1] if match["strand"] == "-" else matrix
+        framed.append({"id": motif["id"], "matrix": np.ascontiguousarray(matrix)})
+    return framed
+
+
+def consensus(matrix, least=0.3):
+    """The most frequent base of each column of a matrix (4, width), as codes; 4 where its share is below `least`."""
+    shares = np.asarray(matrix) / np.sum(matrix, axis=0)
+    return np.where(shares.max(axis=0) >= least, shares.argmax(axis=0), UNKNOWN).astype(np.uint8)
+
+
+def place(windows, site, start):
+    """Write a site into windows (n, bases), in place; an unknown base of it leaves what is there."""
+    known = np.flatnonzero(site < UNKNOWN)
+    windows[:, start + known] = site[known]
 
 
 def insert_pair(network, a, b, backgrounds, gaps, alike=False, channels=0, encoding=None, bootstrap=1000, rng=None):
     """What a network makes of two motifs together beyond what it makes of each alone.
 
-    network: with one task; a, b: codes of the motifs; backgrounds: uint8 (n, bases); gaps: list of int; alike: of one motif
+    network: with one task; a, b: codes of the motifs, 4 for any base; backgrounds: uint8 (n, bases); gaps: list of int; alike: of one motif
     channels: number of channels that the network reads besides; they hold their mean, 0; rng: numpy Generator
     `a` stands in the middle of each background, on the + strand, since networks read both strands alike; `b` stands beside
     it in each arrangement at each gap; gaps that the background is too narrow for are left out. The interaction is the
@@ -182,7 +211,7 @@ def insert_pair(network, a, b, backgrounds, gaps, alike=False, channels=0, encod
         return score(network, windows, more, encoding)[:, 0].astype(float)
 
     alone = backgrounds.copy()
-    alone[:, middle : middle + len(a)] = a
+    place(alone, a, middle)
     base, with_a = logits(backgrounds), logits(alone)
     drawn = rng.integers(0, n, (bootstrap, n))
     rows = []
@@ -194,7 +223,8 @@ def insert_pair(network, a, b, backgrounds, gaps, alike=False, channels=0, encod
             if start < 0 or start + len(b) > bases:
                 continue
             with_b, both = backgrounds.copy(), alone.copy()
-            with_b[:, start : start + len(b)] = both[:, start : start + len(b)] = site
+            place(with_b, site, start)
+            place(both, site, start)
             found = logits(np.concatenate([with_b, both])).reshape(2, n)
             extra = found[1] - with_a - found[0] + base
             low, high = np.percentile(extra[drawn].mean(axis=1), [2.5, 97.5])
