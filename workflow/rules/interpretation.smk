@@ -1,12 +1,29 @@
 rule explain_model:
     input:
-        code=library("log", "files", "dna", "splits", "sequences", "layers", "model", "meme", "interpretation"),
+        code=library(
+            "log",
+            "files",
+            "dna",
+            "splits",
+            "sequences",
+            "layers",
+            "model",
+            "meme",
+            "methods",
+            "interpretation",
+            "faithfulness",
+        ),
+        truth=["resources/simulation/truth.tsv"] if SIMULATED else [],
+        known=["resources/jaspar/motifs.meme"] if SIMULATED else [],
         sequences="results/sequences/{cell_type}/{tf}/sequences.h5",
         weights="results/training/{cell_type}/{tf}/model.safetensors",
         description="results/training/{cell_type}/{tf}/model.json",
     output:
         contributions="results/interpretation/{cell_type}/{tf}/contributions.h5",
         filters="results/interpretation/{cell_type}/{tf}/filters.meme",
+        gates="results/interpretation/{cell_type}/{tf}/gates.tsv",
+        deletion="results/interpretation/{cell_type}/{tf}/deletion.tsv",
+        randomisation="results/interpretation/{cell_type}/{tf}/randomisation.tsv",
     log:
         "logs/explain_model/{cell_type}/{tf}.log",
     benchmark:

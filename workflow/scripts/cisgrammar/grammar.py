@@ -36,10 +36,10 @@ def co_occurrence(sites, names, n_windows):
     return pd.DataFrame(rows, columns=["a", "b", "n_a", "n_b", "n_both", "expected", "co_p"])
 
 
-def join(a, b, window_b):
-    """Pairs of rows of two tables of sites in the same window, (rows of a, rows of b); a is sorted by window.
+def join(a, window_b):
+    """Pairs of rows of two tables of sites in the same window, (rows of a, rows of b).
 
-    window_b: windows of the rows of b
+    a: int array (sites, columns), sorted by its first one, the window; window_b: windows of the rows of b
     """
     first = np.searchsorted(a[:, 0], window_b, side="left")
     number = np.searchsorted(a[:, 0], window_b, side="right") - first
@@ -83,15 +83,16 @@ def spacing_profile(sites, a, b, n_windows, window_bp, largest_gap, permutations
     )
     first = first[np.argsort(first[:, 0], kind="stable")]
 
-    def counts(second, window, once):
-        row_a, row_b = join(first, second, window)
+    def counts(second, window, null=True):
+        row_a, row_b = join(first, window)
         left, right = first[row_a, 1:], second[row_b, 1:]
-        if once:
-            kept = left[:, 0] < right[:, 0]
+        if a == b:
+            # Each pair once: its first site, or, as two windows meet each other twice in the null, one time by chance.
+            kept = rng.random(len(left)) < 0.5 if null else left[:, 0] < right[:, 0]
             left, right = left[kept], right[kept]
         return arrange(left, right, largest_gap, a == b)
 
-    observed = counts(second, second[:, 0], a == b)
+    observed = counts(second, second[:, 0], null=False)
     turned = np.column_stack([second[:, 0], window_bp - second[:, 2], window_bp - second[:, 1], -second[:, 3]])
     null = np.empty((permutations, *observed.shape))
     for i in range(permutations):
@@ -100,9 +101,7 @@ def spacing_profile(sites, a, b, n_windows, window_bp, largest_gap, permutations
         order, step = rng.permutation(n_windows), int(rng.integers(1, max(2, n_windows)))
         other = np.empty(n_windows, dtype=int)
         other[order] = np.roll(order, step)
-        # Of one motif, each of two windows meets the other's sites, so that pairs are counted twice.
-        found = counts(np.where(flip[:, None], turned, second), other[second[:, 0]], False)
-        null[i] = found / 2 if a == b else found
+        null[i] = counts(np.where(flip[:, None], turned, second), other[second[:, 0]])
     expected = null.mean(axis=0)
     scale = np.sqrt(expected + 1)
     largest = ((observed - expected) / scale).max()
@@ -193,7 +192,8 @@ def place(windows, site, start):
 def insert_pair(network, a, b, backgrounds, gaps, alike=False, channels=0, encoding=None, bootstrap=1000, rng=None):
     """What a network makes of two motifs together beyond what it makes of each alone.
 
-    network: with one task; a, b: codes of the motifs, 4 for any base; backgrounds: uint8 (n, bases); gaps: list of int; alike: of one motif
+    network: with one task; a, b: codes of the motifs, 4 for any base; backgrounds: uint8 (n, bases); gaps: list of int
+    alike: whether both are one motif
     channels: number of channels that the network reads besides; they hold their mean, 0; rng: numpy Generator
     `a` stands in the middle of each background, on the + strand, since networks read both strands alike; `b` stands beside
     it in each arrangement at each gap; gaps that the background is too narrow for are left out. The interaction is the
