@@ -21,7 +21,7 @@ def deletion_curve(network, codes, values, rng, repeats=3, shares=SHARES, channe
     codes: uint8 (windows, bases), all known; values: float (windows, 4, bases), contributions; repeats: of both
     Bases are replaced by those of a dinucleotide shuffle of the window at their places (after the deletion tests of Petsiuk
     et al. 2018, BMVC, who blank pixels); the largest are those by absolute value.
-    Returns (curve, share): a data frame n_bases, top, random (fall of the logit, mean of windows and repeats), and the share of
+    Returns (curve, share): a data frame n_bases, top, random (mean fall of the logit), and the share of
     windows whose fall, averaged over the curve, is larger for the top bases than for random ones.
     """
     n, bases = codes.shape
