@@ -69,6 +69,16 @@ def test_noise_does_not(known):
     assert 0.25 < found["null_p"].mean() < 0.8
 
 
+def test_filters_of_an_untrained_network_are_a_null(known):
+    motif = {"id": "motif_1", "matrix": known["M7"][1], "n_sites": 100}
+    matches = compare_motifs([motif], known, 2)
+    rng = np.random.default_rng(0)
+    untrained = [known["M7"][1], *(rng.dirichlet(np.full(4, 2), 9).T for _ in range(8))]
+    found = add_evidence(matches, [motif], known, {}, 0, rng, untrained)
+    assert found["untrained_p"].iloc[0] == pytest.approx(0.2)  # one of nine is as good
+    assert found["null_p"].isna().all()
+
+
 def test_no_motif(known):
     found = add_evidence(compare_motifs([], known, 1), [], known, {}, 19, np.random.default_rng(0))
     assert found.empty and set(COLUMNS) <= set(found.columns)

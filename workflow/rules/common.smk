@@ -217,6 +217,18 @@ def variants_file(wildcards):
     return path
 
 
+def known_matrices(wildcards):
+    """The MEME file that motifs are compared with."""
+    if not config["motifs"]["known"]:
+        return "resources/jaspar/motifs.meme"
+    path = local_path(config["motifs"]["known"])
+    if not os.path.isfile(path):
+        raise WorkflowError(
+            f"motifs.known: file {path} is missing; correct the path (it starts from {workflow.basedir})"
+        )
+    return path
+
+
 def on_disk(location):
     """The file as a list for `input:`; empty for a URL, which the rule itself fetches, and for no file."""
     return [location] if location and "://" not in location else []

@@ -1,12 +1,22 @@
 rule find_motifs:
     input:
-        code=library("log", "files", "intervals", "dna", "layers", "model", "meme", "motifs", "sites", "grammar"),
+        code=library(
+            "log", "files", "intervals", "dna", "layers", "model", "meme", "motifs", "comparison", "sites", "grammar"
+        ),
         weights="results/training/{cell_type}/{tf}/model.safetensors",
         description="results/training/{cell_type}/{tf}/model.json",
         contributions="results/interpretation/{cell_type}/{tf}/contributions.h5",
-        known="resources/jaspar/motifs.meme",
+        filters="results/interpretation/{cell_type}/{tf}/filters.meme",
+        filter_weights="results/interpretation/{cell_type}/{tf}/filter_weights.meme",
+        untrained="results/interpretation/{cell_type}/{tf}/untrained_filters.meme",
+        importance="results/interpretation/{cell_type}/{tf}/importance.tsv",
+        known=known_matrices,
+        families="resources/jaspar/motifs.tsv",
     output:
         motifs="results/motifs/{cell_type}/{tf}/motifs.meme",
+        jaspar="results/motifs/{cell_type}/{tf}/motifs.jaspar",
+        counts="results/motifs/{cell_type}/{tf}/motifs.tsv",
+        filters="results/motifs/{cell_type}/{tf}/filters.tsv",
         matches="results/motifs/{cell_type}/{tf}/matches.tsv",
         logos=directory("results/motifs/{cell_type}/{tf}/logos"),
         sites="results/motifs/{cell_type}/{tf}/sites.bed",

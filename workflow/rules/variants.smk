@@ -3,7 +3,6 @@ rule score_variants:
         code=library(
             "log",
             "files",
-            "intervals",
             "dna",
             "splits",
             "covariates",

@@ -4,12 +4,21 @@ start_log(snakemake.log[0])
 import numpy as np
 import pandas as pd
 import torch
-from cisgrammar.faithfulness import deletion_curve, judge, planted_bases, randomisation, site_auroc
+from cisgrammar.faithfulness import (
+    deletion_curve,
+    judge,
+    planted_bases,
+    randomisation,
+    randomise_layers,
+    site_auroc,
+)
 from cisgrammar.files import write_table
+from cisgrammar.filters import filter_importance, weight_matrices
 from cisgrammar.interpretation import choose_windows, contributions, filter_matrices, write_contributions
 from cisgrammar.meme import read_meme, write_meme
-from cisgrammar.model import load_model
+from cisgrammar.model import load_model, probability
 from cisgrammar.sequences import read_sequences
+from cisgrammar.tracks import write_bigwig
 
 torch.set_num_threads(1)
 settings, seed = snakemake.params.interpretation, snakemake.params.seed
@@ -23,15 +32,32 @@ more = {"channels": None if test["channels"] is None else test["channels"][rows]
 values, deltas = contributions(network, codes, settings["shuffles"], seed, settings["largest_delta"], **more, **chosen)
 windows = {key: test[key][rows] for key in ("chrom", "start", "end")}
 write_contributions(snakemake.output.contributions, values, deltas, codes, windows, logits, **chosen)
-write_meme(filter_matrices(network, codes, **more), snakemake.output.filters)
+lengths = pd.read_csv(snakemake.input.splits, sep="\t").set_index("chrom")["length_bp"].to_dict()
+write_bigwig(snakemake.output.contribution_track, windows, values.sum(axis=1), lengths)
+write_bigwig(snakemake.output.prediction_track, windows, probability(logits), lengths)
+
+
+def some(rows):
+    """Of what the network reads besides the codes, some rows."""
+    return more | {"channels": None if more["channels"] is None else more["channels"][rows]}
+
 
 rng = np.random.default_rng(seed)
-some = np.sort(rng.permutation(len(codes))[: gates["windows"]])
-few = more | {"channels": None if more["channels"] is None else more["channels"][some]}
-curve, share = deletion_curve(network, codes[some], values[some], rng, **few)
+*_, (_, untrained) = randomise_layers(network, seed)
+filters = filter_matrices(network, codes, **more)
+write_meme(filters, snakemake.output.filters)
+write_meme(filter_matrices(untrained, codes, **more), snakemake.output.untrained)
+write_meme(weight_matrices(network), snakemake.output.weights)
+few = np.sort(rng.permutation(len(codes))[: settings["importance_windows"]])
+importance = pd.Series(filter_importance(network, codes[few], **some(few)), name="importance").rename_axis("id")
+sites = pd.Series({motif["id"]: motif["n_sites"] for motif in filters}, dtype=float, name="n_sites")
+write_table(importance.to_frame().join(sites).fillna({"n_sites": 0}).reset_index(), snakemake.output.importance)
+
+few = np.sort(rng.permutation(len(codes))[: gates["windows"]])
+curve, share = deletion_curve(network, codes[few], values[few], rng, **some(few))
 layers = randomisation(
     network,
-    lambda changed: contributions(changed, codes[some], gates["shuffles"], seed, np.inf, **few, **chosen)[0],
+    lambda changed: contributions(changed, codes[few], gates["shuffles"], seed, np.inf, **some(few), **chosen)[0],
     seed,
 )
 found = {"deletion": share, "randomisation": layers["correlation"].iloc[-1]}

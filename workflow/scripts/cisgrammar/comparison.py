@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from memelite import tomtom
 
-COLUMNS = ["e", "overlap", "js", "kl", "own", "own_rank", "own_p", "null_p", "null_best"]
+COLUMNS = ["e", "overlap", "js", "kl", "own", "own_rank", "own_p", "null_p", "null_best", "untrained_p"]
 
 
 def aligned_columns(query, target, offset, strand):
@@ -51,17 +51,23 @@ def best_p(queries, targets):
     return np.clip(tomtom(queries, targets, n_jobs=1)[0], 1e-300, 1) if queries else np.ones((0, len(targets)))
 
 
-def add_evidence(matches, motifs, known, own, n_null, rng):
+def add_evidence(matches, motifs, known, own, n_null, rng, untrained=()):
     """Further columns for the matches of `motifs.compare_motifs`, see COLUMNS.
 
     motifs: list of dicts id, matrix; known: dict id to (name, matrix); own: dict of `own_matrices`
     e: p times the number of known matrices; overlap: aligned columns; js, kl: see `divergences`; own: `name`, `family` or
     empty; own_rank, own_p: of the first own matrix among all known ones for this motif (nan without one); null_p: share of
     `n_null` versions of the motif with shuffled columns whose best match with any known matrix is as good as this one (with
-    one added to both numbers); null_best: the smallest p of these.
+    one added to both numbers); null_best: the smallest p of these; untrained_p: the same share of the matrices `untrained`,
+    what the filters of a network that learned nothing make of the same windows. Shares are nan where there is no null.
     """
     targets, identifiers = [matrix for _, matrix in known.values()], list(known)
     queries = {motif["id"]: motif["matrix"] / motif["matrix"].sum(axis=0) for motif in motifs}
+    learned_nothing = best_p([matrix / matrix.sum(axis=0) for matrix in untrained], targets).min(axis=1)
+
+    def share(null, p):
+        return (1 + np.sum(null <= p)) / (1 + len(null)) if len(null) else np.nan
+
     mine = np.flatnonzero([key in own for key in identifiers])
     rows = []
     for name, part in matches.groupby("motif", sort=False):
@@ -72,10 +78,8 @@ def add_evidence(matches, motifs, known, own, n_null, rng):
         first = (int(rank[mine].min()), p[0][mine].min()) if len(mine) else (np.nan, np.nan)
         for match in part.itertuples():
             columns = aligned_columns(query, known[match.jaspar_id][1], match.offset, match.strand)
-            by_chance = (1 + np.sum(null <= match.p)) / (1 + n_null)
+            chances = share(null, match.p), null.min() if n_null else np.nan, share(learned_nothing, match.p)
             divergence = divergences(*columns)
             e, mark = match.p * len(targets), own.get(match.jaspar_id, "")
-            rows.append(
-                (e, columns[0].shape[1], *divergence, mark, *first, by_chance, null.min() if n_null else np.nan)
-            )
+            rows.append((e, columns[0].shape[1], *divergence, mark, *first, *chances))
     return matches.assign(**pd.DataFrame(rows, columns=COLUMNS, index=matches.index))

@@ -25,7 +25,7 @@ MODELS = {
     "gc": {"name": "GC", "color": "#666666", "marker": "^", "linestyle": (0, (1, 1.2))},
 }
 BASES = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
-MATCH_COLUMNS = ("motif", "jaspar_id", "jaspar_name", "strand")
+MATCH_COLUMNS = ("motif", "jaspar_id", "jaspar_name", "strand", "own")
 FEW_PEAKS, LARGEST_SMD, LARGEST_AUROC, LARGEST_Q = 30, 0.1, 0.6, 0.01
 N_MOTIFS, N_PEAKS, LOGO_BP, ROWS_PER_FIGURE = 6, 2, 80, 40
 TOLERANCE = 0.01
