@@ -35,7 +35,7 @@ def describe_pairs(folder, names):
     """Pairs of motifs of one experiment, the most regular spacing first, as dicts with what the network makes of them.
 
     folder: results/motifs/<cell_type>/<tf>; names: dict of motif id to its name in the report
-    A dict has the columns of pairs.tsv, name_a, name_b, words (the arrangement), and model: of the pairs in insertions.tsv the
+    A dict has the columns of pairs.tsv, name_a, name_b, words (the arrangement), and model: of pairs in insertions.tsv the
     row with the largest interaction and its words, of the others None.
     """
     pairs = read_table(folder / "pairs.tsv", KEYS)
