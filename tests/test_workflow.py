@@ -241,7 +241,6 @@ def test_variants_break_planted_sites(demo, again, tmp_path):
     variants = {"vcf": str(path), "models": ["erythroid/SPI1"]}
     done = again("variants", "--rerun-triggers", "mtime", variants=variants)
     assert done.returncode == 0, said(done)
-    assert planned(done).get("score_variants", 1) == 1
     table = pd.read_csv(demo / "results/variants/erythroid/SPI1/variants.tsv", sep="\t")
     assert len(table) == 2 * (3 + 2 * len(sites))  # alleles, for both models
     assert set(table.loc[table["id"].isin(["edge", "other"]), "status"]) == {"other reference", "unknown chromosome"}
