@@ -32,3 +32,4 @@ rule all:
         "results/report.html",
         predictions(),
         variant_scores(),
+        patterns(),

@@ -217,6 +217,15 @@ def variants_file(wildcards):
     return path
 
 
+def patterns():
+    """The files of TF-MoDISco, where it is asked for."""
+    if not config["motifs"]["modisco"]:
+        return []
+    if config["interpretation"]["method"] != "deeplift_shap":
+        raise WorkflowError("motifs.modisco: it needs interpretation.method: deeplift_shap")
+    return for_each("results/motifs/{cell_type}/{tf}/patterns.tsv")
+
+
 def known_matrices(wildcards):
     """The MEME file that motifs are compared with."""
     if not config["motifs"]["known"]:

@@ -43,6 +43,7 @@ rule explain_model:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         interpretation=config["interpretation"],
+        modisco=config["motifs"]["modisco"],
         seed=config["seed"],
     script:
         "../scripts/explain_model.py"

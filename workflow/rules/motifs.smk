@@ -40,6 +40,30 @@ rule find_motifs:
         "../scripts/find_motifs.py"
 
 
+rule find_patterns:
+    input:
+        code=library("log", "files", "dna", "layers", "meme", "motifs", "modisco"),
+        contributions="results/interpretation/{cell_type}/{tf}/contributions.h5",
+        known=known_matrices,
+    output:
+        motifs="results/motifs/{cell_type}/{tf}/patterns.meme",
+        matches="results/motifs/{cell_type}/{tf}/patterns.tsv",
+    log:
+        "logs/find_patterns/{cell_type}/{tf}.log",
+    benchmark:
+        "benchmarks/find_patterns/{cell_type}/{tf}.tsv"
+    conda:
+        "../../envs/modisco.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        motifs=config["motifs"],
+    script:
+        "../scripts/find_patterns.py"
+
+
 rule motifs:
     input:
         for_each("results/motifs/{cell_type}/{tf}/matches.tsv"),
+        patterns(),

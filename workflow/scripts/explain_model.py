@@ -15,6 +15,7 @@ from cisgrammar.faithfulness import (
 from cisgrammar.files import write_table
 from cisgrammar.filters import filter_importance, weight_matrices
 from cisgrammar.interpretation import choose_windows, contributions, filter_matrices, write_contributions
+from cisgrammar.layers import one_hot
 from cisgrammar.meme import read_meme, write_meme
 from cisgrammar.model import load_model, probability
 from cisgrammar.sequences import read_sequences
@@ -29,9 +30,19 @@ test = read_sequences(snakemake.input.sequences, "test")
 rows, logits = choose_windows(network, test, settings["windows"])
 codes = test["codes"][rows]
 more = {"channels": None if test["channels"] is None else test["channels"][rows], "encoding": test["encoding"]}
-values, deltas = contributions(network, codes, settings["shuffles"], seed, settings["largest_delta"], **more, **chosen)
+values, deltas = contributions(
+    network,
+    codes,
+    settings["shuffles"],
+    seed,
+    settings["largest_delta"],
+    hypothetical=snakemake.params.modisco,
+    **more,
+    **chosen,
+)
 windows = {key: test[key][rows] for key in ("chrom", "start", "end")}
 write_contributions(snakemake.output.contributions, values, deltas, codes, windows, logits, **chosen)
+values *= one_hot(codes).numpy()
 lengths = pd.read_csv(snakemake.input.splits, sep="\t").set_index("chrom")["length_bp"].to_dict()
 write_bigwig(snakemake.output.contribution_track, windows, values.sum(axis=1), lengths)
 write_bigwig(snakemake.output.prediction_track, windows, probability(logits), lengths)

@@ -52,12 +52,14 @@ def contributions(
     encoding=None,
     method="deeplift_shap",
     reference="shuffled",
+    hypothetical=False,
 ):
     """Contributions of the observed bases to the logit.
 
     network: Network with one task; codes: uint8 (windows, bases) without unknown bases; n_shuffles: references of each
     window, where these are `shuffled`; channels: float (windows, channels, bases) or None; encoding: settings of
     `layers.encode`; method: of `methods.METHODS`; reference: kind of `methods.references`
+    hypothetical: whether all bases at all places get a value, which `deeplift_shap` alone can give
     Channels keep their values in the references, so what is explained is what the bases add to the channels.
     One batch of windows is in memory at a time.
     Returns (contributions float32 (windows, 4, bases), deltas float64 (windows,)): a delta is what the contributions
@@ -71,7 +73,8 @@ def contributions(
         sequences = one_hot(codes[rows])
         more = encode(codes[rows], None if channels is None else channels[rows], **encoding or {})[:, 4:]
         compared = references(sequences, reference, n_shuffles, seed + i)
-        part = METHODS[method](of_bases, sequences, more, compared)
+        options = {"hypothetical": True} if hypothetical else {}
+        part = METHODS[method](of_bases, sequences, more, compared, **options)
         values.append(part.numpy().astype(np.float32))
         if method not in COMPLETE:
             deltas.append(np.full(len(sequences), np.nan))
@@ -80,7 +83,7 @@ def contributions(
             repeated = more.repeat_interleave(compared.shape[1], dim=0)
             base = of_bases(compared.flatten(0, 1), repeated).view(len(sequences), -1).mean(dim=1)
             gain = of_bases(sequences, more)[:, 0] - base
-        deltas.append(np.abs((part.sum(dim=(1, 2)) - gain).double().numpy()))
+        deltas.append(np.abs(((part * sequences).sum(dim=(1, 2)) - gain).double().numpy()))
     deltas = np.concatenate(deltas)
     if method in COMPLETE:
         logging.info("convergence deltas: median %.2g, largest %.2g", np.median(deltas), deltas.max())
@@ -119,10 +122,16 @@ def filter_matrices(network, codes, threshold=0.5, channels=None, encoding=None)
 
 
 def write_contributions(path, values, deltas, codes, windows, logits, method="deeplift_shap", reference="shuffled"):
-    """Write contributions.h5: contributions float32 (windows, 4, bases), codes uint8, chrom, start, end, score, delta."""
+    """Write contributions.h5: contributions float32 (windows, 4, bases), codes uint8, chrom, start, end, score, delta.
+
+    values: contributions, also hypothetical ones, which are written as hypothetical beside those of the observed bases
+    """
+    observed = values * one_hot(codes).numpy()
     with atomic(path) as temporary, h5py.File(temporary, "w") as store:
         store.attrs.update(method=method, reference=reference, unit="logit")
-        store.create_dataset("contributions", data=values, compression="gzip", shuffle=True)
+        store.create_dataset("contributions", data=observed, compression="gzip", shuffle=True)
+        if (values != observed).any():
+            store.create_dataset("hypothetical", data=values, compression="gzip", shuffle=True)
         store.create_dataset("codes", data=codes, compression="gzip")
         store["chrom"] = windows["chrom"].astype(h5py.string_dtype())
         store["start"], store["end"] = windows["start"], windows["end"]

@@ -30,8 +30,11 @@ def references(sequences, kind, n, seed):
     return torch.full_like(sequences, {"zero": 0.0, "uniform": 0.25}[kind]).unsqueeze(1)
 
 
-def deeplift_shap(model, sequences, more, references):
-    """DeepLIFT with many references (Lundberg & Lee 2017; Shrikumar et al. 2017; through tangermeme)."""
+def deeplift_shap(model, sequences, more, references, hypothetical=False):
+    """DeepLIFT with many references (Lundberg & Lee 2017; Shrikumar et al. 2017; through tangermeme).
+
+    hypothetical: whether the other bases get what they would contribute in place of the observed one
+    """
     n = references.shape[1]
 
     def pairs(sequences, n):
@@ -46,6 +49,7 @@ def deeplift_shap(model, sequences, more, references):
         n_shuffles=n,
         random_state=None,
         batch_size=len(sequences) * n,
+        hypothetical=hypothetical,
         warning_threshold=np.inf,
         device="cpu",
     ).detach()
