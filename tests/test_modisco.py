@@ -1,6 +1,7 @@
-"""TF-MoDISco finds a planted motif, where it is installed, and says so where it is not."""
+"""What goes into TF-MoDISco and what comes out, with a stand-in for the package; a missing one is said."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,31 +9,32 @@ from cisgrammar.layers import one_hot
 from cisgrammar.log import InputError
 from cisgrammar.modisco import find_patterns
 
-MOTIF = np.array([3, 2, 0, 1, 3, 1, 0, 2, 1], dtype=np.uint8)  # TGACTCAGC
+CODES = np.random.default_rng(0).integers(0, 4, (3, 30)).astype(np.uint8)
 
 
-def planted(n=150, bases=60):
-    """Windows with the motif, and hypothetical contributions: 1 for its bases, -1/3 for the others."""
-    rng = np.random.default_rng(0)
-    codes = rng.integers(0, 4, (n, bases)).astype(np.uint8)
-    values = rng.normal(0, 0.1, (n, 4, bases)).astype(np.float32)
-    for row, at in enumerate(rng.integers(15, 35, n)):
-        codes[row, at : at + len(MOTIF)] = MOTIF
-        values[row, :, at : at + len(MOTIF)] += (one_hot(MOTIF).numpy() - 0.25) * 4 / 3
-    return values, codes
+def test_patterns_by_hand(monkeypatch):
+    """Of 50 seqlets, twelve columns of which the first two and the last three tell nothing."""
+    columns = np.full((12, 4), 0.25)
+    columns[2:9] = one_hot(np.array([3, 2, 0, 1, 3, 1, 0], dtype=np.uint8)).numpy().T
+    given = {}
 
+    def stand_in(**settings):
+        given.update(settings)
+        return [SimpleNamespace(seqlets=[None] * 50, sequence=columns)], None
 
-def test_a_planted_motif_is_found():
-    pytest.importorskip("modiscolite")
-    found = find_patterns(*planted(), most_seqlets=500, minimum_sites=20)
-    top = found[0]["matrix"]
-    words = ["".join("ACGT"[row] for row in m.argmax(axis=0)) for m in (top, top[::-1, ::-1])]
-    assert any("TGACTCAGC" in word for word in words)
-    assert found[0]["n_sites"] > 100
-    assert top.sum(axis=0) == pytest.approx(found[0]["n_sites"] + 2)
+    monkeypatch.setitem(sys.modules, "modiscolite", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "modiscolite.tfmodisco", SimpleNamespace(TFMoDISco=stand_in))
+    values = np.random.default_rng(1).normal(size=(3, 4, 30)).astype(np.float32)
+    (found,) = find_patterns(values, CODES, most_seqlets=500, minimum_sites=20)
+    assert (found["id"], found["n_sites"]) == ("positive_1", 50)
+    assert found["matrix"].argmax(axis=0).tolist() == [3, 2, 0, 1, 3, 1, 0]
+    assert found["matrix"].sum(axis=0) == pytest.approx(52)
+    assert np.array_equal(given["one_hot"].argmax(axis=2), CODES)
+    assert np.array_equal(given["hypothetical_contribs"][1, 7], values[1, :, 7])
+    assert (given["max_seqlets_per_metacluster"], given["final_min_cluster_size"]) == (500, 20)
 
 
 def test_a_missing_package_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "modiscolite.tfmodisco", None)
     with pytest.raises(InputError, match="pip install modisco"):
-        find_patterns(*planted(2), most_seqlets=10, minimum_sites=2)
+        find_patterns(np.zeros((3, 4, 30)), CODES, most_seqlets=10, minimum_sites=2)
