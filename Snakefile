@@ -28,6 +28,7 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/interpretation.smk"
 include: "workflow/rules/motifs.smk"
 include: "workflow/rules/predict.smk"
+include: "workflow/rules/variants.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -37,3 +38,5 @@ rule all:
         "results/summary.tsv",
         "results/report.html",
         predictions(),
+        variant_scores(),
+        patterns(),

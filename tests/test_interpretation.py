@@ -183,7 +183,7 @@ def test_the_other_strand_mirrors_base_by_base(build, monkeypatch):
     def turned_shuffle(sequences, **more):
         return reverse_complement(dinucleotide_shuffle(reverse_complement(sequences), **more))
 
-    monkeypatch.setattr("cisgrammar.interpretation.dinucleotide_shuffle", turned_shuffle)
+    monkeypatch.setattr("cisgrammar.methods.dinucleotide_shuffle", turned_shuffle)
     turned, _ = contributions(network, reverse_complement_codes(codes).copy(), 5, 3, 1e-3)
     assert np.abs(values).max() > 0.05
     assert values == pytest.approx(turned[:, ::-1, ::-1], abs=1e-5)

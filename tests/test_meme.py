@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cisgrammar.log import InputError
-from cisgrammar.meme import read_meme, write_meme
+from cisgrammar.meme import count_table, read_meme, write_jaspar, write_meme
 
 
 def test_round_trip_scales_counts_and_keeps_order_and_names(tmp_path):
@@ -48,3 +48,16 @@ def test_file_without_a_motif(tmp_path, text):
     path.write_text(text)
     with pytest.raises(InputError, match=r"m\.meme: no motif in MEME format; check the file"):
         read_meme(path)
+
+
+def test_jaspar_and_counts_by_hand(tmp_path):
+    motifs = [{"id": "m1", "matrix": np.array([[1.5, 0], [2, 0], [0, 0], [0, 7]])}]
+    write_jaspar(motifs, tmp_path / "m.jaspar")
+    assert (tmp_path / "m.jaspar").read_text() == ">m1\tm1\nA [ 1.5 0 ]\nC [ 2 0 ]\nG [ 0 0 ]\nT [ 0 7 ]\n"
+    assert count_table(motifs).to_numpy().tolist() == [["m1", 0, 1.5, 2, 0, 0], ["m1", 1, 0, 0, 0, 7]]
+    assert list(count_table([]).columns) == ["motif", "column", "A", "C", "G", "T"]
+
+
+def test_a_file_without_a_motif_may_be_fine(tmp_path):
+    write_meme([], tmp_path / "none.meme")
+    assert read_meme(tmp_path / "none.meme", empty=True) == {}

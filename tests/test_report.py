@@ -91,6 +91,21 @@ def put_model(folder, phases):
     put(rows, folder / "history.tsv")
 
 
+def put_grammar(results, place, passed, found):
+    """Gates, and one pair of motifs (none where `found` is False)."""
+    gates = {"gate": ["deletion", "randomisation"], "value": [0.71, 0.13], "limit": [0.8, 0.5], "passed": passed}
+    put(gates, results / "interpretation" / place / "gates.tsv")
+    key = {"a": "motif_1", "b": "motif_2", "arrangement": "downstream_same"}
+    numbers = {"n_a": 50, "n_b": 40, "n_both": 37, "expected": 33.3, "co_p": 0.1, "co_q": 0.1, "gap": 6, "count": 31}
+    pair = key | numbers | {"count_expected": 2.5, "p": 0.005, "q": 0.015}
+    rows = [key | {"gap": gap, "count": 31 * (gap == 6), "expected": 2.5} for gap in range(10)]
+    made = {"gain": 2.0, "interaction": 0.1, "low": 0.0, "high": 0.2}
+    inserted = [key | {"gap": gap} | made | ({"interaction": 1.52} if gap == 7 else {}) for gap in range(10)]
+    for name, table in (("pairs", [pair]), ("spacing", rows), ("insertions", inserted)):
+        table = pd.DataFrame(table)
+        put(table if found else table[:0], results / "motifs" / place / f"{name}.tsv")
+
+
 def put_experiment(
     results,
     cell_type,
@@ -103,6 +118,7 @@ def put_experiment(
     reads=(),
     drawn=1003,
     seed=1,
+    passed=(1, 1),
 ):
     """Write the files of one experiment; return its rows of summary.tsv.
 
@@ -178,7 +194,7 @@ def put_experiment(
         logo = results / "motifs" / place / "logos" / f"{motif}.png"
         logo.parent.mkdir(exist_ok=True)
         logo.write_bytes(PIXEL)
-    (results / "interpretation" / place).mkdir(parents=True)
+    put_grammar(results, place, passed, bool(matches))
     with h5py.File(results / "interpretation" / place / "contributions.h5", "w") as file:
         values = np.zeros((3, 4, 120), dtype=np.float32)
         values[:, 2, 100:110] = 0.5
@@ -280,7 +296,7 @@ def test_page_is_whole_and_asks_for_nothing(two):
 
 def test_images_are_svg_without_date_or_outside_address(two):
     images = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', two[1])
-    assert len(images) == 1 + 2 * 7 + 1
+    assert len(images) == 1 + 2 * 8 + 1
     for image in images:
         svg = base64.b64decode(image).decode()
         assert "<dc:date>" not in svg
@@ -382,6 +398,18 @@ def test_flag_of_covariates_names_the_splits_and_takes_what_is_unknown_for_unbal
     table = report.read_table(path)
     put(table.assign(smd_after=np.where((table["split"] == "test") & (table["covariate"] == "gc"), 0.2, 0)), path)
     assert report.summarise("K562", "A", tmp_path, rows)["flags"] == ["GC not balanced (|SMD| > 0.1) in test"]
+
+
+def test_failed_gates_are_flags(tmp_path):
+    given = {"passed": (0, 1)}
+    assert flags_of(tmp_path, "CTCF", **given) == ["contributions fail the gate of deletion"]
+
+
+def test_pairs_stand_as_given(two, tmp_path):
+    row = "37 33.3 downstream, same strand 6 31 2.5 0.005 downstream, same strand 7 1.52"
+    assert row in " ".join(Page(two[1]).text.split())
+    page = Page(render(tmp_path, put_experiment(tmp_path / "results", "K562", "CTCF", matches=[])))
+    assert "No motif was found, so there is no pair" in page.text
 
 
 def test_remarks_on_the_treatment_alone_are_flags_and_each_one_once(tmp_path):

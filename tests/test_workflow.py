@@ -196,6 +196,66 @@ def test_predictions_are_probabilities(demo):
             assert table["score"].between(0, 1).all()
 
 
+def test_contributions_pass_their_gates(demo):
+    for cell_type, tf in EXPERIMENTS:
+        gates = pd.read_csv(demo / f"results/interpretation/{cell_type}/{tf}/gates.tsv", sep="\t").set_index("gate")
+        assert gates.index.tolist() == ["deletion", "randomisation", "sites"]
+        assert (gates["passed"] == 1).all(), (cell_type, tf)
+
+
+def test_the_planted_pair_comes_first(demo):
+    """RUNX1 lies 6 bp behind SPI1 on its strand: in the windows, and to the network."""
+    for cell_type in ("erythroid", "myeloid"):
+        folder = demo / f"results/motifs/{cell_type}/SPI1"
+        matches = pd.read_csv(folder / "matches.tsv", sep="\t").drop_duplicates("motif").set_index("motif")
+        top = pd.read_csv(folder / "pairs.tsv", sep="\t").iloc[0]
+        assert matches.loc[[top["a"], top["b"]], "jaspar_id"].tolist() == ["MA0080.7", "MA0002.3"]
+        assert (top["arrangement"], top["gap"]) == ("downstream_same", 6)
+        assert top["count"] > 10 * top["count_expected"] and top["p"] < 0.01
+        model = pd.read_csv(folder / "insertions.tsv", sep="\t").sort_values("interaction").iloc[-1]
+        assert (model["a"], model["b"], model["arrangement"], model["gap"]) == (
+            top["a"],
+            top["b"],
+            "downstream_same",
+            6,
+        )
+        assert model["low"] > 0
+
+
+def test_motifs_are_the_planted_ones(demo):
+    planted = {"CTCF": "MA0139.2", "NRF1": "MA0506.3", "SPI1": "MA0080.7"}
+    for cell_type, tf in EXPERIMENTS:
+        best = pd.read_csv(demo / f"results/motifs/{cell_type}/{tf}/matches.tsv", sep="\t").iloc[0]
+        assert (best["jaspar_id"], best["own"], best["own_rank"]) == (planted[tf], "name", 1)
+        assert best["p"] < 1e-6 and best["p"] < best["null_best"]
+
+
+def test_variants_break_planted_sites(demo, again, tmp_path):
+    """A change of SPI1's GGAA lowers the logit, one 45 bp away does not; rows that do not fit are reported."""
+    truth = pd.read_csv(demo / "resources/simulation/truth.tsv", sep="\t")
+    sites = truth[(truth["tf"] == "SPI1") & (truth["cell_type"] == "erythroid") & (truth["chrom"] == "sim1")].head(20)
+    rows = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT", "sim1\t1\tedge\tA\tC", "chr1\t9\tother\tA\tC,<DEL>"]
+    with pysam.FastaFile(str(demo / "resources/genome/genome.fa")) as genome:
+        for site in sites.itertuples():
+            middle = site.start + 6 if site.strand == "+" else site.end - 7
+            for place, name in ((middle, "break"), (site.start - 45, "neutral")):
+                base = genome.fetch(site.chrom, place, place + 1).upper()
+                rows.append(f"{site.chrom}\t{place + 1}\t{name}\t{base}\t{'ACGT'[3 - 'ACGT'.index(base)]}")
+    path = tmp_path / "in.vcf"
+    path.write_text("\n".join(rows) + "\n")
+    variants = {"vcf": str(path), "models": ["erythroid/SPI1"]}
+    done = again("variants", "--rerun-triggers", "mtime", variants=variants)
+    assert done.returncode == 0, said(done)
+    table = pd.read_csv(demo / "results/variants/erythroid/SPI1/variants.tsv", sep="\t")
+    assert len(table) == 2 * (3 + 2 * len(sites))  # alleles, for both models
+    assert set(table.loc[table["id"].isin(["edge", "other"]), "status"]) == {"other reference", "unknown chromosome"}
+    delta = table[table["status"] == "ok"].groupby(["model", "id"])["delta"].mean()
+    for model in ("cnn", "transfer"):
+        assert delta[model, "break"] < -0.5 and abs(delta[model, "neutral"]) < 0.2
+    refused = again("-n", "variants", variants={"vcf": str(path), "models": ["erythroid/NONE"]})
+    assert "variants.models: erythroid/NONE is no experiment" in said(refused)
+
+
 def test_report_needs_no_network(demo):
     report = (demo / "results/report.html").read_text()
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?:https?:)?//""", report)
@@ -347,7 +407,7 @@ def test_mappability_is_measured_when_asked_for(mappability, tmp_path):
 
 
 def test_every_stage_is_a_target(tmp_path):
-    stages = "references peaks negatives sequences training transfer evaluation interpretation motifs predict report"
+    stages = "references peaks negatives sequences training transfer evaluation interpretation motifs predict variants report"
     for stage in stages.split():
         done = snakemake(tmp_path / "run", "-n", stage)
         assert done.returncode == 0, said(done)

@@ -12,7 +12,7 @@ from snakemake.utils import validate
 # The modules that a network is built and loaded with.
 NETWORKS = ("dna", "layers", "blocks", "pooling", "recurrent", "networks", "architectures", "model")
 # Those that one is trained with.
-ENGINE = (*NETWORKS, "sequences", "splits", "filters", "losses", "domains", "training", "engine")
+ENGINE = (*NETWORKS, "sequences", "splits", "initialisation", "losses", "domains", "training", "engine")
 
 
 def library(*modules):
@@ -226,6 +226,49 @@ def predictions():
         for item in config["predict"]
         for path in for_each(f"results/predict/{{cell_type}}/{{tf}}/{item['name']}.tsv")
     ]
+
+
+def variant_scores():
+    """The files that the section `variants` asks for."""
+    if not config["variants"]["vcf"]:
+        return []
+    wanted = config["variants"]["models"]
+    named = list(EXPERIMENTS) if wanted == "all" else [tuple(name.split("/")) for name in wanted]
+    for key in named:
+        if key not in EXPERIMENTS:
+            raise WorkflowError(f"variants.models: {'/'.join(key)} is no experiment of {config['samples']}")
+    return for_each("results/variants/{cell_type}/{tf}/variants.tsv", named)
+
+
+def variants_file(wildcards):
+    """The VCF file of the section `variants`."""
+    path = local_path(config["variants"]["vcf"] or "")
+    if not config["variants"]["vcf"] or not os.path.isfile(path):
+        raise WorkflowError(
+            f"variants.vcf: file {path} is missing; correct the path (it starts from {workflow.basedir})"
+        )
+    return path
+
+
+def patterns():
+    """The files of TF-MoDISco, where it is asked for."""
+    if not config["motifs"]["modisco"]:
+        return []
+    if config["interpretation"]["method"] != "deeplift_shap":
+        raise WorkflowError("motifs.modisco: it needs interpretation.method: deeplift_shap")
+    return for_each("results/motifs/{cell_type}/{tf}/patterns.tsv")
+
+
+def known_matrices(wildcards):
+    """The MEME file that motifs are compared with."""
+    if not config["motifs"]["known"]:
+        return "resources/jaspar/motifs.meme"
+    path = local_path(config["motifs"]["known"])
+    if not os.path.isfile(path):
+        raise WorkflowError(
+            f"motifs.known: file {path} is missing; correct the path (it starts from {workflow.basedir})"
+        )
+    return path
 
 
 def on_disk(location):

@@ -1,12 +1,36 @@
 rule explain_model:
     input:
-        code=library("log", "files", *NETWORKS, "splits", "sequences", "meme", "attribution", "interpretation"),
+        code=library(
+            "log",
+            "files",
+            *NETWORKS,
+            "splits",
+            "sequences",
+            "meme",
+            "attribution",
+            "methods",
+            "interpretation",
+            "faithfulness",
+            "filters",
+            "tracks",
+        ),
+        splits="resources/genome/splits.tsv",
+        truth=["resources/simulation/truth.tsv"] if SIMULATED else [],
+        known=["resources/jaspar/motifs.meme"] if SIMULATED else [],
         sequences="results/sequences/{cell_type}/{tf}/sequences.h5",
         weights="results/training/{cell_type}/{tf}/model.safetensors",
         description="results/training/{cell_type}/{tf}/model.json",
     output:
         contributions="results/interpretation/{cell_type}/{tf}/contributions.h5",
         filters="results/interpretation/{cell_type}/{tf}/filters.meme",
+        weights="results/interpretation/{cell_type}/{tf}/filter_weights.meme",
+        untrained="results/interpretation/{cell_type}/{tf}/untrained_filters.meme",
+        importance="results/interpretation/{cell_type}/{tf}/importance.tsv",
+        contribution_track="results/interpretation/{cell_type}/{tf}/contributions.bw",
+        prediction_track="results/interpretation/{cell_type}/{tf}/predictions.bw",
+        gates="results/interpretation/{cell_type}/{tf}/gates.tsv",
+        deletion="results/interpretation/{cell_type}/{tf}/deletion.tsv",
+        randomisation="results/interpretation/{cell_type}/{tf}/randomisation.tsv",
     log:
         "logs/explain_model/{cell_type}/{tf}.log",
     benchmark:
@@ -18,6 +42,7 @@ rule explain_model:
         runtime=grows(60, 1, "sequences"),
     params:
         interpretation=config["interpretation"],
+        modisco=config["motifs"]["modisco"],
         seed=config["seed"],
     script:
         "../scripts/explain_model.py"

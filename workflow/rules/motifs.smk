@@ -1,12 +1,26 @@
 rule find_motifs:
     input:
-        code=library("log", "files", "dna", "layers", "meme", "motifs"),
+        code=library("log", "files", "intervals", *NETWORKS, "meme", "motifs", "comparison", "sites", "grammar"),
+        weights="results/training/{cell_type}/{tf}/model.safetensors",
+        description="results/training/{cell_type}/{tf}/model.json",
         contributions="results/interpretation/{cell_type}/{tf}/contributions.h5",
-        known="resources/jaspar/motifs.meme",
+        filters="results/interpretation/{cell_type}/{tf}/filters.meme",
+        filter_weights="results/interpretation/{cell_type}/{tf}/filter_weights.meme",
+        untrained="results/interpretation/{cell_type}/{tf}/untrained_filters.meme",
+        importance="results/interpretation/{cell_type}/{tf}/importance.tsv",
+        known=known_matrices,
+        families="resources/jaspar/motifs.tsv",
     output:
         motifs="results/motifs/{cell_type}/{tf}/motifs.meme",
+        jaspar="results/motifs/{cell_type}/{tf}/motifs.jaspar",
+        counts="results/motifs/{cell_type}/{tf}/motifs.tsv",
+        filters="results/motifs/{cell_type}/{tf}/filters.tsv",
         matches="results/motifs/{cell_type}/{tf}/matches.tsv",
         logos=directory("results/motifs/{cell_type}/{tf}/logos"),
+        sites="results/motifs/{cell_type}/{tf}/sites.bed",
+        pairs="results/motifs/{cell_type}/{tf}/pairs.tsv",
+        spacing="results/motifs/{cell_type}/{tf}/spacing.tsv",
+        insertions="results/motifs/{cell_type}/{tf}/insertions.tsv",
     log:
         "logs/find_motifs/{cell_type}/{tf}.log",
     benchmark:
@@ -18,10 +32,36 @@ rule find_motifs:
         runtime=grows(30),
     params:
         motifs=config["motifs"],
+        grammar=config["grammar"],
+        seed=config["seed"],
     script:
         "../scripts/find_motifs.py"
+
+
+rule find_patterns:
+    input:
+        code=library("log", "files", "dna", "layers", "meme", "motifs", "modisco"),
+        contributions="results/interpretation/{cell_type}/{tf}/contributions.h5",
+        known=known_matrices,
+    output:
+        motifs="results/motifs/{cell_type}/{tf}/patterns.meme",
+        matches="results/motifs/{cell_type}/{tf}/patterns.tsv",
+    log:
+        "logs/find_patterns/{cell_type}/{tf}.log",
+    benchmark:
+        "benchmarks/find_patterns/{cell_type}/{tf}.tsv"
+    conda:
+        "../../envs/modisco.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        motifs=config["motifs"],
+    script:
+        "../scripts/find_patterns.py"
 
 
 rule motifs:
     input:
         for_each("results/motifs/{cell_type}/{tf}/matches.tsv"),
+        patterns(),

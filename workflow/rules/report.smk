@@ -1,6 +1,6 @@
 rule write_report:
     input:
-        code=library("log", "files", "splits", "page", "reads_page", "report"),
+        code=library("log", "files", "splits", "page", "reads_page", "grammar_page", "report"),
         template=workflow.source_path("../report/report.html.jinja"),
         splits="resources/genome/splits.tsv",
         summary="results/summary.tsv",
@@ -8,6 +8,8 @@ rule write_report:
         agreement=for_each("results/peaks/{cell_type}/{tf}/agreement.tsv", compared()),
         support=for_each("results/peaks/{cell_type}/{tf}/support.tsv", supported()),
         matches=for_each("results/motifs/{cell_type}/{tf}/matches.tsv"),
+        gates=for_each("results/interpretation/{cell_type}/{tf}/gates.tsv"),
+        pairs=for_each("results/motifs/{cell_type}/{tf}/pairs.tsv"),
     output:
         "results/report.html",
     log:

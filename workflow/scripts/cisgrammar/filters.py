@@ -1,66 +1,44 @@
-"""First layers that start from known motifs."""
+"""Filters of the first layer as motifs by their weights, and how much the network needs each of them."""
 
-from statistics import NormalDist
+import copy
 
 import numpy as np
 import torch
 
-from cisgrammar.blocks import PWMConv
-from cisgrammar.log import InputError
+from cisgrammar.model import score
 
-UNIFORM = (0.25, 0.25, 0.25, 0.25)
+SILENT = -1e4  # a bias that no sequence lifts above 0
 
 
-def log_odds(counts, background=UNIFORM, pseudocount=1.0):
-    """ln(p/q) of a count matrix (4, width), rows A C G T, as a float64 array of the same shape.
+def weight_matrices(network, background=(0.25, 0.25, 0.25, 0.25)):
+    """What each filter would draw if its weights were log-odds: p = q exp(w) / sum of q exp(w), column by column.
 
-    background: q of A C G T; pseudocount: sites that are added to each column, shared out by q (Wasserman & Sandelin
-    2004, Nature Reviews Genetics 5:276). Counts of zero sites would give minus infinity without it.
+    network: with `detectors`, the first layer; background: q, shares of A, C, G and T
+    Returns a list of dicts id (member_1_filter_1, ...), matrix (probabilities, (4, filter_bp)).
     """
-    counts, q = np.asarray(counts, dtype=np.float64), np.asarray(background, dtype=np.float64)[:, None]
-    return np.log((counts + pseudocount * q) / (counts.sum(axis=0) + pseudocount) / q)
-
-
-def threshold(weights, rate, background=UNIFORM):
-    """Score that a random position of one strand exceeds with probability `rate`, by the normal approximation.
-
-    weights: float array (..., 4, width); returns a float array (...). Columns are independent, so that their means and
-    variances add up. Most motifs have a longer upper tail than a normal distribution: with the matrices of JASPAR 2024
-    (CORE, fungi and vertebrates) the exact rate is, in the median, 1.2 times the wanted one at 0.05, 1.3 times at 0.01
-    and 1.5 times at 0.001, at most 5 times, and 0 for some motifs too short to be as rare as wanted.
-    """
-    q = np.asarray(background, dtype=np.float64)[:, None]
-    mean = (q * weights).sum(axis=-2)
-    variance = (q * np.square(weights)).sum(axis=-2) - mean**2
-    return mean.sum(axis=-1) + NormalDist().inv_cdf(1 - rate) * np.sqrt(variance.sum(axis=-1).clip(min=0))
-
-
-def place(weights, width):
-    """Log-odds (4, any width) as (4, width): centred between columns of zero, or cut to the columns with largest weights."""
-    missing = width - weights.shape[1]
-    if missing >= 0:
-        return np.pad(weights, ((0, 0), (missing // 2, missing - missing // 2)))
-    strength = np.convolve(np.square(weights).sum(axis=0), np.ones(width), mode="valid")
-    return weights[:, strength.argmax() :][:, :width]
-
-
-def start_from_motifs(layer, matrices, rate=1e-3, background=UNIFORM):
-    """Set the first filters of each member to motifs, and their bias so that a random position is above 0 at `rate`.
-
-    layer: MemberConv, PWMConv, TiedConv or MotifDetectors that reads bases, changed in place; matrices: list of count
-    matrices (4, width), JASPAR's for instance; background: q of A C G T, a PWMConv has its own. Filters after the last
-    motif keep their random start; channels after the first four become zero in the filters that are set.
-    For DeepBind-like networks (Alipanahi et al. 2015); the bias takes the place of a p-value cut-off of a motif scan.
-    Raises InputError when there are more motifs than filters.
-    """
-    _, filters, _, width = layer.free.shape
-    if len(matrices) > filters:
-        raise InputError(f"training.filters: {filters} filters cannot start from {len(matrices)} motifs; set it higher")
-    q = layer.log_background.double().numpy(force=True) if isinstance(layer, PWMConv) else 0
-    background = np.exp(q)[:, 0] if isinstance(layer, PWMConv) else background
     with torch.no_grad():
-        for i, counts in enumerate(matrices):
-            layer.free[:, i] = 0
-            layer.free[:, i, :4] = torch.as_tensor(place(log_odds(counts, background), width) + q).to(layer.free)
-        used = layer.weight[:, : len(matrices), :4].double().numpy(force=True)
-        layer.bias[:, : len(matrices)] = -torch.as_tensor(threshold(used, rate, background)).to(layer.bias)
+        weight = network.detectors.weight[..., :4, :].double()
+    shares = torch.softmax(weight + torch.tensor(background).double().log()[:, None], dim=-2).numpy()
+    return [
+        {"id": f"member_{member + 1}_filter_{i + 1}", "matrix": shares[member, i]}
+        for member, i in np.ndindex(shares.shape[:2])
+    ]
+
+
+def filter_importance(network, codes, channels=None, encoding=None):
+    """Mean fall of the logit when a filter is silent, one by one: dict of filter id to logit.
+
+    network: with `detectors`, whose values pass a ReLU; codes: uint8 (windows, bases); channels, encoding: as for `score`
+    """
+    changed, found = copy.deepcopy(network), {}
+    start = score(network, codes, channels, encoding)[:, 0]
+    bias = changed.detectors.bias
+    for member, i in np.ndindex(tuple(bias.shape)):
+        kept = bias[member, i].item()
+        with torch.no_grad():
+            bias[member, i] = SILENT
+        fall = start - score(changed, codes, channels, encoding)[:, 0]
+        found[f"member_{member + 1}_filter_{i + 1}"] = float(fall.mean())
+        with torch.no_grad():
+            bias[member, i] = kept
+    return found

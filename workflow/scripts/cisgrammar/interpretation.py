@@ -5,13 +5,11 @@ import logging
 import h5py
 import numpy as np
 import torch
-from tangermeme.deep_lift_shap import deep_lift_shap
-from tangermeme.ersatz import dinucleotide_shuffle
 
-from cisgrammar.attribution import RULES
 from cisgrammar.files import atomic
 from cisgrammar.layers import encode, one_hot, reverse_complement
 from cisgrammar.log import InputError
+from cisgrammar.methods import COMPLETE, METHODS, references
 from cisgrammar.model import score
 
 
@@ -40,19 +38,34 @@ class OfBases(torch.nn.Module):
         self.network, self.shift = network, 0.25 * centred
 
     def forward(self, sequences, more):
-        return self.network(torch.cat([sequences - self.shift, more], dim=1))
+        sequences = torch.cat([sequences - self.shift, more], dim=1)
+        # A reference without any base is no padding.
+        return self.network(sequences, torch.ones_like(sequences[:, 0]))
 
 
-def contributions(network, codes, n_shuffles, seed, largest_delta, batch_size=20, channels=None, encoding=None):
-    """DeepLIFT/SHAP contributions of the observed bases to the logit.
+def contributions(
+    network,
+    codes,
+    n_shuffles,
+    seed,
+    largest_delta,
+    batch_size=20,
+    channels=None,
+    encoding=None,
+    method="deeplift_shap",
+    reference="shuffled",
+    hypothetical=False,
+):
+    """Contributions of the observed bases to the logit.
 
-    network: Network with one task; codes: uint8 (windows, bases) without unknown bases; channels: float (windows,
-    channels, bases) or None; encoding: settings of `layers.encode`
-    The references are `n_shuffles` dinucleotide shuffles of each window (Lundberg & Lee 2017; Shrikumar et al. 2017;
-    through tangermeme). Channels keep their values in them, so what is explained is what the bases add to the channels.
+    network: Network with one task; codes: uint8 (windows, bases) without unknown bases; n_shuffles: references of each
+    window, where these are `shuffled`; channels: float (windows, channels, bases) or None; encoding: settings of
+    `layers.encode`; method: of `methods.METHODS`; reference: kind of `methods.references`
+    hypothetical: whether all bases at all places get a value, which `deeplift_shap` alone can give
+    Channels keep their values in the references, so what is explained is what the bases add to the channels.
     One batch of windows is in memory at a time.
     Returns (contributions float32 (windows, 4, bases), deltas float64 (windows,)): a delta is what the contributions
-    miss of the difference between the logit and the mean logit of the references.
+    miss of the difference between the logit and the mean logit of the references; nan for methods that promise none.
     Raises InputError when a delta is larger than `largest_delta`.
     """
     of_bases = OfBases(network, (encoding or {}).get("centred", False)).eval()
@@ -61,26 +74,22 @@ def contributions(network, codes, n_shuffles, seed, largest_delta, batch_size=20
         rows = slice(i, i + batch_size)
         sequences = one_hot(codes[rows])
         more = encode(codes[rows], None if channels is None else channels[rows], **encoding or {})[:, 4:]
-        references = dinucleotide_shuffle(sequences, n=n_shuffles, random_state=seed + i).float()
-        part = deep_lift_shap(
-            of_bases,
-            sequences,
-            args=(more,),
-            references=references,
-            batch_size=batch_size * n_shuffles,
-            warning_threshold=np.inf,
-            additional_nonlinear_ops=RULES,
-            device="cpu",
-        ).detach()
-        with torch.inference_mode():
-            repeated = more.repeat_interleave(n_shuffles, dim=0)
-            shuffled = of_bases(references.flatten(0, 1), repeated).view(len(sequences), -1).mean(dim=1)
-            gain = of_bases(sequences, more)[:, 0] - shuffled
-        deltas.append(np.abs((part.sum(dim=(1, 2)) - gain).double().numpy()))
+        compared = references(sequences, reference, n_shuffles, seed + i)
+        options = {"hypothetical": True} if hypothetical else {}
+        part = METHODS[method](of_bases, sequences, more, compared, **options)
         values.append(part.numpy().astype(np.float32))
+        if method not in COMPLETE:
+            deltas.append(np.full(len(sequences), np.nan))
+            continue
+        with torch.inference_mode():
+            repeated = more.repeat_interleave(compared.shape[1], dim=0)
+            base = of_bases(compared.flatten(0, 1), repeated).view(len(sequences), -1).mean(dim=1)
+            gain = of_bases(sequences, more)[:, 0] - base
+        deltas.append(np.abs(((part * sequences).sum(dim=(1, 2)) - gain).double().numpy()))
     deltas = np.concatenate(deltas)
-    logging.info("convergence deltas: median %.2g, largest %.2g", np.median(deltas), deltas.max())
-    if deltas.max() > largest_delta:
+    if method in COMPLETE:
+        logging.info("convergence deltas: median %.2g, largest %.2g", np.median(deltas), deltas.max())
+    if (deltas > largest_delta).any():
         raise InputError(
             f"contributions miss up to {deltas.max():.3g} of the logit in {np.sum(deltas > largest_delta)} of {len(codes)} "
             f"windows (interpretation.largest_delta: {largest_delta:g}), so they cannot be trusted for this network"
@@ -125,14 +134,20 @@ def filter_matrices(network, codes, threshold=0.5, channels=None, encoding=None)
     return found
 
 
-def write_contributions(path, values, deltas, codes, windows, logits, places=None):
+def write_contributions(
+    path, values, deltas, codes, windows, logits, places=None, method="deeplift_shap", reference="shuffled"
+):
     """Write contributions.h5: contributions float32 (windows, 4, bases), codes uint8, chrom, start, end, score, delta.
 
+    values: contributions, also hypothetical ones, which are written as hypothetical beside those of the observed bases
     places: what `evidence` gives, written as evidence float32 (windows, bases), or None
     """
+    observed = values * one_hot(codes).numpy()
     with atomic(path) as temporary, h5py.File(temporary, "w") as store:
-        store.attrs.update(method="DeepLIFT/SHAP, dinucleotide-shuffled references", unit="logit")
-        store.create_dataset("contributions", data=values, compression="gzip", shuffle=True)
+        store.attrs.update(method=method, reference=reference, unit="logit")
+        store.create_dataset("contributions", data=observed, compression="gzip", shuffle=True)
+        if (values != observed).any():
+            store.create_dataset("hypothetical", data=values, compression="gzip", shuffle=True)
         store.create_dataset("codes", data=codes, compression="gzip")
         if places is not None:
             store.create_dataset("evidence", data=places, compression="gzip", shuffle=True)

@@ -1,6 +1,7 @@
-"""MEME files of motifs. Reading is memelite's; writing is here because neither memelite nor tangermeme does it."""
+"""Files of motifs: MEME, JASPAR and a table of counts. Reading MEME is memelite's; neither it nor tangermeme writes any."""
 
 import numpy as np
+import pandas as pd
 from memelite.io import read_meme as read_matrices
 
 from cisgrammar.files import atomic
@@ -25,8 +26,35 @@ def write_meme(motifs, path):
             handle.write("\n")
 
 
-def read_meme(path):
+def write_jaspar(motifs, path):
+    """Write motifs in the JASPAR format, one row per base; what is written are the matrices as given, best counts.
+
+    motifs: as for `write_meme`
+    """
+    with atomic(path) as temporary, open(temporary, "w") as handle:
+        for motif in motifs:
+            handle.write(f">{motif['id']}\t{motif.get('name', motif['id'])}\n")
+            for base, row in zip("ACGT", np.asarray(motif["matrix"]), strict=True):
+                handle.write(f"{base} [ {' '.join(f'{value:g}' for value in row)} ]\n")
+
+
+def count_table(motifs):
+    """Data frame motif, column (from 0), A, C, G, T of the matrices of motifs."""
+    parts = [
+        pd.DataFrame(np.asarray(motif["matrix"]).T, columns=list("ACGT"))
+        .rename_axis("column")
+        .reset_index()
+        .assign(motif=motif["id"])
+        for motif in motifs
+    ]
+    empty = pd.DataFrame(columns=["motif", "column", *"ACGT"])
+    return pd.concat(parts)[list(empty.columns)] if parts else empty
+
+
+def read_meme(path, empty=False):
     """Read a MEME file.
+
+    empty: whether a file without a motif is fine
 
     Returns a dict from the motif's id to (name, matrix), matrix a float array (4, width), rows ACGT, columns sum to 1;
     name is empty where the file gives none. Raises InputError when the file holds no motif.
@@ -35,6 +63,6 @@ def read_meme(path):
     for key, matrix in read_matrices(str(path)).items():
         identifier, _, name = key.partition(" ")
         found[identifier] = (name, np.ascontiguousarray(matrix / matrix.sum(axis=0)))
-    if not found:
+    if not found and not empty:
         raise InputError(f"{path}: no motif in MEME format; check the file")
     return found

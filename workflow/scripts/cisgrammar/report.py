@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from tangermeme.plot import plot_logo
 
 from cisgrammar.files import atomic, read_json
+from cisgrammar.grammar_page import describe_gates, describe_pairs, draw_pair
 from cisgrammar.log import InputError
 from cisgrammar.page import STYLE, as_svg, data_uri, read_table
 from cisgrammar.reads_page import describe_reads, draw_reads
@@ -27,7 +28,7 @@ MODELS = {
 }
 BASELINES = ("pwm", "kmers", "covariates")
 BASES = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
-MATCH_COLUMNS = ("motif", "jaspar_id", "jaspar_name", "strand")
+MATCH_COLUMNS = ("motif", "jaspar_id", "jaspar_name", "strand", "own")
 FEW_PEAKS, LARGEST_SMD, LARGEST_AUROC, LARGEST_Q = 30, 0.1, 0.6, 0.01
 N_MOTIFS, N_PEAKS, LOGO_BP, ROWS_PER_FIGURE = 6, 2, 80, 40
 TOLERANCE = 0.01
@@ -228,6 +229,8 @@ def summarise(cell_type, tf, folder, summary, reads=None):
     short = draws[(draws["negatives"] == "matched") & (draws["drawn"] < draws["wanted"])]
     flags.extend(f"{row.drawn} of {row.wanted} negatives in {split_name(row.split)}" for row in short.itertuples())
     flags.extend(reads["flags"] if reads else [])
+    gates, failed = describe_gates(folder / "interpretation" / place)
+    flags.extend(failed)
     if not motifs:
         flags.append("no motif found")
     elif not any(match["q"] < LARGEST_Q for match in matches):
@@ -248,6 +251,7 @@ def summarise(cell_type, tf, folder, summary, reads=None):
         "match": matches[0] if matches else None,
         "flags": flags,
         "reads": reads,
+        "gates": gates,
         "device": read_json(folder / "training" / place / "model.json")["device"],
     }
 
@@ -266,8 +270,15 @@ def section(entry, folder):
         logo = folder / "motifs" / place / "logos" / f"{motif['motif']}.png"
         motif["logo"] = data_uri(logo.read_bytes(), "image/png") if logo.exists() else None
     calibration = read_json(folder / "evaluation" / place / "calibration.json")
+    known = {m["motif"]: m["matches"][0] for m in motifs if m["matches"] and m["matches"][0]["q"] < LARGEST_Q}
+    names = {motif: f"{motif} ({match['jaspar_name']})" for motif, match in known.items()}
+    pairs = describe_pairs(folder / "motifs" / place, names)
+    drawn = next((pair for pair in pairs if pair["model"]), None)
     return dict(
         **entry,
+        pairs=pairs,
+        drawn_pair=drawn,
+        pair_figure=draw_pair(folder / "motifs" / place, drawn["a"], drawn["b"]) if drawn else None,
         steps=[row for row in counts if row["step"] not in SPLITS],
         **draw_reads(folder / "peaks" / place, entry["reads"]),
         balance=balance.to_dict("records"),

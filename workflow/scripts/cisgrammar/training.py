@@ -8,7 +8,7 @@ import torch
 from lightning_fabric import Fabric
 
 from cisgrammar.architectures import build_network, settings_of
-from cisgrammar.filters import start_from_motifs
+from cisgrammar.initialisation import start_from_motifs
 from cisgrammar.layers import encode, reverse_complement
 from cisgrammar.log import InputError
 from cisgrammar.model import choose_device

@@ -1,0 +1,85 @@
+"""How much a match of a motif with a known matrix means: divergences, nulls, and whether the matrix is the TF's own."""
+
+import numpy as np
+import pandas as pd
+from memelite import tomtom
+
+COLUMNS = ["e", "overlap", "js", "kl", "own", "own_rank", "own_p", "null_p", "null_best", "untrained_p"]
+
+
+def aligned_columns(query, target, offset, strand):
+    """The columns of two matrices of probabilities (4, width) that lie over each other, float arrays (4, overlap).
+
+    offset: column of the query at which the target starts; strand: `-` where the target is turned round
+    """
+    target = target[::-1, ::-1] if strand == "-" else target
+    first, last = max(0, offset), min(query.shape[1], offset + target.shape[1])
+    return query[:, first:last], target[:, first - offset : last - offset]
+
+
+def divergences(query, target, pseudocount=0.001):
+    """(Jensen-Shannon, Kullback-Leibler from query to target): means over columns in bits; the first is from 0 to 1.
+
+    query, target: probabilities (4, columns); the pseudocount keeps the second one finite. nan without a column.
+    """
+    if not query.shape[1]:
+        return np.nan, np.nan
+    p, q = ((matrix + pseudocount) / (matrix + pseudocount).sum(axis=0) for matrix in (query, target))
+    middle = (p + q) / 2
+
+    def kl(a, b):
+        return np.sum(a * np.log2(a / b), axis=0).mean()
+
+    return (kl(p, middle) + kl(q, middle)) / 2, kl(p, q)
+
+
+def own_matrices(tf, known, families=None):
+    """Which known matrices are the TF's own: dict of id to `name` or `family`.
+
+    tf: name of the TF; known: dict id to (name, matrix); families: dict of id to the JASPAR family, or None
+    A matrix of a complex (MAX::MYC) is that of each of its parts; upper and lower case count alike. Families are those of
+    the matrices with the TF's name.
+    """
+    families = families or {}
+    own = {key: "name" for key, (name, _) in known.items() if tf.lower() in name.lower().split("::")}
+    related = {families[key] for key in own if families.get(key)}
+    return {key: "family" for key in known if families.get(key) in related} | own
+
+
+def best_p(queries, targets):
+    """p values (queries, targets) of TOMTOM, see `motifs.compare_motifs`."""
+    return np.clip(tomtom(queries, targets, n_jobs=1)[0], 1e-300, 1) if queries else np.ones((0, len(targets)))
+
+
+def add_evidence(matches, motifs, known, own, n_null, rng, untrained=()):
+    """Further columns for the matches of `motifs.compare_motifs`, see COLUMNS.
+
+    motifs: list of dicts id, matrix; known: dict id to (name, matrix); own: dict of `own_matrices`
+    e: p times the number of known matrices; overlap: aligned columns; js, kl: see `divergences`; own: `name`, `family` or
+    empty; own_rank, own_p: of the first own matrix among all known ones for this motif (nan without one); null_p: share of
+    `n_null` versions of the motif with shuffled columns whose best match with any known matrix is as good as this one (with
+    one added to both numbers); null_best: the smallest p of these; untrained_p: the same share of the matrices `untrained`,
+    what the filters of a network that learned nothing make of the same windows. Shares are nan where there is no null.
+    """
+    targets, identifiers = [matrix for _, matrix in known.values()], list(known)
+    queries = {motif["id"]: motif["matrix"] / motif["matrix"].sum(axis=0) for motif in motifs}
+    learned_nothing = best_p([matrix / matrix.sum(axis=0) for matrix in untrained], targets).min(axis=1)
+
+    def share(null, p):
+        return (1 + np.sum(null <= p)) / (1 + len(null)) if len(null) else np.nan
+
+    mine = np.flatnonzero([key in own for key in identifiers])
+    rows = []
+    for name, part in matches.groupby("motif", sort=False):
+        query = queries[name]
+        shuffled = [query[:, rng.permutation(query.shape[1])] for _ in range(n_null)]
+        p = best_p([query, *shuffled], targets)
+        null, rank = p[1:].min(axis=1), np.argsort(np.argsort(p[0], kind="stable")) + 1
+        first = (int(rank[mine].min()), p[0][mine].min()) if len(mine) else (np.nan, np.nan)
+        for match in part.itertuples():
+            columns = aligned_columns(query, known[match.jaspar_id][1], match.offset, match.strand)
+            chances = share(null, match.p), null.min() if n_null else np.nan, share(learned_nothing, match.p)
+            divergence = divergences(*columns)
+            e, mark = match.p * len(targets), own.get(match.jaspar_id, "")
+            rows.append((e, columns[0].shape[1], *divergence, mark, *first, *chances))
+    return matches.assign(**pd.DataFrame(rows, columns=COLUMNS, index=matches.index))

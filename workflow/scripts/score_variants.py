@@ -1,0 +1,25 @@
+from cisgrammar.log import start_log
+
+start_log(snakemake.log[0])
+import pandas as pd
+import torch
+from cisgrammar.covariates import open_store
+from cisgrammar.files import write_table
+from cisgrammar.model import load_model
+from cisgrammar.variants import prepare_variants, read_variants, score_variants
+
+torch.set_num_threads(1)
+store = open_store(snakemake.input.store)
+table = prepare_variants(read_variants(snakemake.input.variants), store)
+parts = []
+for name, weights, description in zip(
+    snakemake.params.models, snakemake.input.weights, snakemake.input.descriptions, strict=True
+):
+    network, described = load_model(weights, description)
+    tracks = [
+        {**channel, "path": path} for channel, path in zip(described["channels"], snakemake.input.channels, strict=True)
+    ]
+    scores = score_variants(network, table, store, described["window_bp"], tracks, described["encoding"])
+    parts.append(table.drop(columns="status").assign(model=name).join(scores))
+found = pd.concat(parts).sort_values(["row", "model"], kind="stable")
+write_table(found, snakemake.output[0])
