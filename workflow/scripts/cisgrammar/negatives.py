@@ -67,7 +67,9 @@ def pick_places(peaks, chroms, n_places, step_bp, width, n, store, rng):
     Returns an increasing int array of places, counted over the chromosomes.
     """
     grids = zip(chroms, n_places, strict=True)
-    cells = np.concatenate([window_cells(store, chrom, np.arange(size) * step_bp, width) for chrom, size in grids])
+    cells = np.concatenate(
+        [window_cells(store, chrom, range(0, size * step_bp, step_bp), width) for chrom, size in grids]
+    )
     own = [window_cells(store, chrom, rows["start"], width) for chrom, rows in peaks.groupby("chrom")]
     wanted = np.bincount(np.concatenate([*own, []]).astype(int), minlength=256) * (n / 2 / max(1, len(peaks)))
     there = np.bincount(cells, minlength=256)
