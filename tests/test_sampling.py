@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cisgrammar.balance import balance, separability
+from cisgrammar.density import binned_ratio, density_ratio, quantile_codes
 from cisgrammar.log import InputError
 from cisgrammar.sampling import draw, draw_matched, inclusion
 from cisgrammar.splits import SPLITS
@@ -114,3 +115,44 @@ def test_systematic_draw_has_the_wanted_chances():
         assert len(np.unique(rows)) == 10
         counts[rows] += 1
     assert np.abs(counts / n - probabilities).max() < 0.04
+
+
+def test_bins_by_hand():
+    """Four edges: the values at a third and at two thirds of either column; equal numbers share a bin."""
+    peaks, candidates = np.array([0.0, 1, 2, 3]), np.array([10.0, 20, 20, 30])
+    of_peaks, of_candidates = quantile_codes(peaks, candidates, 4)
+    assert of_peaks.tolist() == [0, 0, 1, 2]  # edges 1, 2, 20
+    assert of_candidates.tolist() == [2, 2, 2, 3]
+    for column in quantile_codes(np.zeros(5), np.zeros(7), 254):
+        assert not column.any()
+    assert [len(column) for column in quantile_codes(peaks, candidates[:1], 1)] == [4, 1]
+
+
+def test_codes_of_many_rows_keep_their_order_and_spread():
+    rng = np.random.default_rng(0)
+    peaks, candidates = rng.normal(2, 1, 150_000), rng.normal(0, 1, 60_000)
+    for column, codes in zip((peaks, candidates), quantile_codes(peaks, candidates, 254), strict=True):
+        assert codes.min() == 0 and codes.max() <= 254
+        assert (np.diff(codes[np.argsort(column)]) >= 0).all()
+        assert np.bincount(codes).max() < 0.02 * len(codes)
+
+
+def test_one_covariate_has_the_ratio_of_two_normal_densities():
+    """Peaks N(1, 1), candidates N(0, 1): the ratio is exp(x - 1/2)."""
+    rng = np.random.default_rng(1)
+    peaks, candidates = rng.normal(1, 1, 20_000), rng.normal(0, 1, 100_000)
+    middle = np.abs(candidates) < 1.5
+    for found in (binned_ratio(peaks, candidates), density_ratio(peaks[:, None], candidates[:, None], rng)):
+        assert np.abs(np.log(found) - (candidates - 0.5))[middle].mean() < 0.1
+
+
+@pytest.mark.parametrize("n_peaks", [30, 60, 600])
+def test_one_covariate_is_matched_in_all_its_values(n_peaks):
+    """Few values, one of which the candidates rarely have: their shares become those of the peaks."""
+    rng = np.random.default_rng(2)
+    peaks = pd.DataFrame({"name": "train", "gc": rng.choice([0.2, 0.5, 0.9], n_peaks, p=[0.2, 0.3, 0.5])})
+    candidates = pd.DataFrame({"name": "train", "gc": rng.choice([0.2, 0.5, 0.9], 40_000, p=[0.5, 0.4, 0.1])})
+    negatives, _ = draw_matched(peaks, candidates, ["gc"], 5, rng)
+    assert len(negatives) == 5 * n_peaks
+    for value in (0.2, 0.5, 0.9):
+        assert (negatives["gc"] == value).mean() == pytest.approx((peaks["gc"] == value).mean(), abs=0.02)

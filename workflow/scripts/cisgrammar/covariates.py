@@ -65,12 +65,12 @@ def byte_codes():
 
 
 def pair_columns():
-    """Column in PAIRS of each pair of codes, int64 array (4, 4)."""
-    table = np.empty((4, 4), dtype=np.int64)
+    """Column in COUNTS of each pair of codes 0 to 7, int64 array (8, 8); len(COUNTS) where a base is unknown."""
+    table = np.full((8, 8), len(COUNTS), dtype=np.int64)
     for first, a in enumerate("ACGT"):
         for second, b in enumerate("ACGT"):
             opposite = "ACGT"[3 - second] + "ACGT"[3 - first]
-            table[first, second] = PAIRS.index(a + b if a + b in PAIRS else opposite)
+            table[first, second] = COUNTS.index(a + b if a + b in PAIRS else opposite)
     return table
 
 
@@ -79,28 +79,35 @@ PAIR_COLUMNS = pair_columns()
 
 
 @njit(cache=True)
-def add_bases(codes, start, end, totals):
-    """Add the counts of the bases start..end of a chromosome to `totals`, int64 array (13,)."""
+def add_bases(codes, start, end, sign, totals):
+    """Add `sign` times the counts of the bases start..end of a chromosome to `totals`, int64 array (14,).
+
+    The last of the totals is no count: pairs with an unknown base go there, which is faster than to ask.
+    """
+    if start >= end:
+        return
+    known, masked, n_gc = 0, 0, 0
+    code = codes[start] & 7
+    masked_bits = codes[start] >> 3
     for i in range(start, end):
-        code = codes[i] & 7
-        totals[1] += codes[i] >> 3
-        if code < 4:
-            totals[0] += 1
-            if code == 1 or code == 2:
-                totals[2] += 1
-            if i + 1 < codes.size:
-                following = codes[i + 1] & 7
-                if following < 4:
-                    totals[3 + PAIR_COLUMNS[code, following]] += 1
+        following = codes[i + 1] if i + 1 < codes.size else 4
+        known += code < 4
+        masked += masked_bits
+        n_gc += (code == 1) | (code == 2)
+        totals[PAIR_COLUMNS[code, following & 7]] += sign
+        code, masked_bits = following & 7, following >> 3
+    totals[0] += sign * known
+    totals[1] += sign * masked
+    totals[2] += sign * n_gc
 
 
 @njit(cache=True)
 def running_counts(codes, block_bp):
     """Running sums of a chromosome at every `block_bp` bases, uint32 array (rows, 13)."""
     rows = np.zeros(((codes.size + block_bp - 1) // block_bp + 1, 13), dtype=np.uint32)
-    totals = np.zeros(13, dtype=np.int64)
+    totals = np.zeros(14, dtype=np.int64)
     for row in range(1, rows.shape[0]):
-        add_bases(codes, (row - 1) * block_bp, min(row * block_bp, codes.size), totals)
+        add_bases(codes, (row - 1) * block_bp, min(row * block_bp, codes.size), 1, totals)
         for column in range(13):
             rows[row, column] = totals[column]
     return rows
@@ -108,37 +115,60 @@ def running_counts(codes, block_bp):
 
 @njit(cache=True)
 def window_counts(codes, rows, block_bp, starts, width):
-    """Counts of windows of one chromosome, int64 array (windows, 13); dinucleotides lie whole within the window."""
-    counts = np.zeros((starts.size, 13), dtype=np.int64)
-    before = np.zeros(13, dtype=np.int64)
+    """Counts of windows of one chromosome, int64 array (13, windows); dinucleotides lie whole within the window.
+
+    From the nearest row of the running sums at either end, so that no more than half a block is read there.
+    """
+    counts = np.empty((13, starts.size), dtype=np.int64)
+    totals = np.zeros(14, dtype=np.int64)
     for i in range(starts.size):
         start, end = starts[i], starts[i] + width
-        first, last = start // block_bp, end // block_bp
-        before[:] = 0
-        add_bases(codes, first * block_bp, start, before)
-        add_bases(codes, last * block_bp, end, counts[i])
+        first, last = (start + block_bp // 2) // block_bp, (end + block_bp // 2) // block_bp
+        totals[:] = 0
+        for place, row, sign in ((start, first, -1), (end, last, 1)):
+            at = min(row * block_bp, codes.size)
+            if at < place:
+                add_bases(codes, at, place, sign, totals)
+            else:
+                add_bases(codes, place, at, -sign, totals)
+        if end < codes.size:
+            totals[PAIR_COLUMNS[codes[end - 1] & 7, codes[end] & 7]] -= 1
         for column in range(13):
-            counts[i, column] += np.int64(rows[last, column]) - np.int64(rows[first, column]) - before[column]
-        if end < codes.size and codes[end - 1] & 7 < 4 and codes[end] & 7 < 4:
-            counts[i, 3 + PAIR_COLUMNS[codes[end - 1] & 7, codes[end] & 7]] -= 1
+            counts[column, i] = np.int64(rows[last, column]) - np.int64(rows[first, column]) + totals[column]
     return counts
 
 
+@njit(cache=True, error_model="numpy")
+def coarse_cell(rows, block_bp, start, width):
+    """Cell of one window, see `window_cells`; rows: those of the chromosome in `counts`."""
+    first = int(start / block_bp)  # faster than whole numbers, and exact below 2^53
+    last = min(int((start + width + block_bp - 1) / block_bp), rows.shape[0] - 1)
+    known = np.int64(rows[last, 0]) - np.int64(rows[first, 0])
+    masked = np.int64(rows[last, 1]) - np.int64(rows[first, 1])
+    n_gc = np.int64(rows[last, 2]) - np.int64(rows[first, 2])
+    n_cpg = np.int64(rows[last, CPG]) - np.int64(rows[first, CPG])
+    if known == 0:
+        return UNKNOWN_CELL
+    observed, expected = 40 * n_cpg * known, 3 * n_gc * n_gc  # 4 CG / gc^2 / 0.3, compared instead of divided
+    cpg_level = (n_gc > 0) * ((observed >= expected) + (observed >= 2 * expected) + (observed >= 3 * expected))
+    return 8 * min(24, int(25 * n_gc / known)) + 2 * cpg_level + (2 * masked > known)
+
+
 @njit(cache=True)
-def coarse_cells(rows, block_bp, starts, width):
-    """Cells of windows of one chromosome, see `window_cells`; rows: those of the chromosome in `counts`."""
+def cells_of(rows, block_bp, starts, width):
+    """Cells of the windows of one chromosome that begin at `starts`."""
     cells = np.empty(starts.size, dtype=np.uint8)
     for i in range(starts.size):
-        first, last = starts[i] // block_bp, min(-(-(starts[i] + width) // block_bp), rows.shape[0] - 1)
-        known = np.int64(rows[last, 0]) - np.int64(rows[first, 0])
-        masked = np.int64(rows[last, 1]) - np.int64(rows[first, 1])
-        n_gc = np.int64(rows[last, 2]) - np.int64(rows[first, 2])
-        n_cpg = np.int64(rows[last, CPG]) - np.int64(rows[first, CPG])
-        if known == 0:
-            cells[i] = UNKNOWN_CELL
-        else:
-            cpg_level = min(3, 40 * n_cpg * known // max(1, 3 * n_gc * n_gc))  # 4 CG / gc^2 / 0.3
-            cells[i] = 8 * min(24, 25 * n_gc // known) + 2 * cpg_level + (2 * masked > known)
+        cells[i] = coarse_cell(rows, block_bp, starts[i], width)
+    return cells
+
+
+@njit(cache=True)
+def cells_of_grid(rows, block_bp, n, step_bp, width):
+    """Cells of the windows of one chromosome that begin at 0, step_bp, 2 step_bp ..., n in all."""
+    cells = np.empty(n, dtype=np.uint8)
+    for i in range(n):
+        cells[i] = coarse_cell(rows, block_bp, i * step_bp, width)
     return cells
 
 
@@ -264,7 +294,7 @@ def windows_covariates(store, chrom, starts, width):
         raise ValueError(f"windows of {width} bp at {first} to {last} leave {chrom} of {length} bp")
     rows = store.rows(chrom)
     counts = window_counts(store.bases(chrom), store.counts[rows], store.block_bp, starts, width)
-    known, masked, n_gc, *pairs = np.ascontiguousarray(counts.T)
+    known, masked, n_gc, *pairs = counts
     n_pairs = sum(pairs)
     covariates = {"gc": ratio(n_gc, known, np.nan)}
     shares = {name: ratio(n, n_pairs, np.nan) for name, n in zip(DINUCLEOTIDES, pairs, strict=True)}
@@ -284,13 +314,16 @@ def windows_covariates(store, chrom, starts, width):
 def window_cells(store, chrom, starts, width):
     """Cells of windows of one chromosome in a coarse table of composition, uint8 array (n,).
 
-    starts: int array (n,), first bases; width: bp
+    starts: int array (n,), first bases, or a range from 0; width: bp
     A cell is 8 x level of GC (0 to 24, in steps of 0.04) + 2 x level of CpG observed/expected (0 to 3, in steps of 0.3)
     + whether more than half is soft-masked; UNKNOWN_CELL where no base is known. Counted are the blocks of the store
     that hold the window, so that all windows of a genome cost no more than some of them in `windows_covariates`.
     """
-    starts = np.ascontiguousarray(starts, dtype=np.int64)
-    cells = coarse_cells(store.counts[store.rows(chrom)], store.block_bp, starts, width)
+    rows = store.counts[store.rows(chrom)]
+    if isinstance(starts, range):
+        cells = cells_of_grid(rows, store.block_bp, len(starts), starts.step, width)
+    else:
+        cells = cells_of(rows, store.block_bp, np.ascontiguousarray(starts, dtype=np.int64), width)
     release(store.counts)
     return cells
 

@@ -4,6 +4,8 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 FITTED = 200_000  # rows of each class at most that a model is fitted to
+PER_PEAK, LEAST_FITTED = 3, 20_000  # candidates per peak that the classifier sees, and at least so many
+QUANTILE_ROWS = 50_000  # rows of each class at least that quantiles are taken of, where there are so many
 CELLS = 100_000_000  # entries of a table of moments at most, 0.8 GB
 CHUNK = 1 << 16  # rows at a time
 FOLDS = 2  # cross-fitting: a candidate's ratio comes from the model that did not see it
@@ -99,24 +101,53 @@ def tilt(start, features, slack, limit=1.0, steps=50):
     return w / w.sum(), b
 
 
+def quantile_codes(peaks, candidates, n_bins):
+    """Two columns of numbers as the numbers of bins, 0 to at most `n_bins`.
+
+    peaks, candidates: float arrays (rows,); half of the edges are quantiles of the one, half of the other, so that
+    both have the same say. Equal numbers share a bin. Returns two int64 arrays.
+    """
+    inner = np.arange(1, n_bins // 2 + 1) / (n_bins // 2 + 1)
+    thinned = [column[:: max(1, len(column) // QUANTILE_ROWS)] for column in (peaks, candidates)]
+    edges = np.unique([np.quantile(column, inner, method="nearest") for column in thinned])
+    return np.searchsorted(edges, peaks), np.searchsorted(edges, candidates)
+
+
+def binned_ratio(peaks, candidates):
+    """Density ratio peaks / candidates over one covariate: shares in bins, some 20 peaks or more in each.
+
+    peaks, candidates: float64 arrays (rows,); returns a float64 array (candidates,), between exp(-7) and exp(7)
+    """
+    n_bins = int(np.clip(len(peaks) // 20, 1, 100))
+    of_peaks, of_candidates = quantile_codes(peaks, candidates, n_bins)
+    counts = [np.bincount(codes, minlength=n_bins + 1) for codes in (of_peaks, of_candidates)]
+    ratio = (counts[0] + 0.1) / (counts[1] + 0.1) * (len(candidates) / len(peaks))
+    return ratio.clip(np.exp(-7), np.exp(7))[of_candidates]
+
+
 def classified_ratio(peaks, candidates, rng):
     """Density ratio peaks / candidates from a classifier of the two, cross-fitted.
 
     peaks, candidates: float64 arrays (rows, covariates). Gradient-boosted trees with both classes weighing the same;
     the odds are the ratio (Sugiyama, Suzuki & Kanamori 2012, Density Ratio Estimation in Machine Learning, ch. 4).
-    Fitted to at most `FITTED` rows of each. A candidate's ratio comes from trees that saw neither it nor its fold.
+    Fitted to at most `FITTED` rows of each and `PER_PEAK` candidates per peak; more tell no more about the peaks. The
+    trees see numbers of quantile bins, since their own search for bins of weighted rows takes longer than they do.
+    A candidate's ratio comes from trees that saw neither it nor its fold.
     Returns a float64 array (candidates,), between exp(-7) and exp(7).
     """
-    folds = [rng.permutation(len(table)) % FOLDS for table in (peaks, candidates)]
+    codes = [quantile_codes(*columns, 254) for columns in zip(peaks.T, candidates.T, strict=True)]
+    tables = [np.column_stack(columns).astype(np.float64) for columns in zip(*codes, strict=True)]
+    folds = [rng.permutation(len(table)) % FOLDS for table in tables]
     seed = int(rng.integers(2**31))
     ratio = np.empty(len(candidates))
     for fold in range(FOLDS):
-        seen = [some(table[own != fold], rng) for table, own in zip((peaks, candidates), folds, strict=True)]
-        weights = np.concatenate([np.full(len(table), len(seen[0]) / len(table)) for table in seen])
+        own = some(tables[0][folds[0] != fold], rng)
+        pool = some(tables[1][folds[1] != fold], rng, min(FITTED, max(LEAST_FITTED, PER_PEAK * len(own))))
+        weights = np.repeat([1, len(own) / len(pool)], [len(own), len(pool)])
         trees = HistGradientBoostingClassifier(**TREES, random_state=seed)
-        trees.fit(np.concatenate(seen), np.repeat([1, 0], [len(table) for table in seen]), sample_weight=weights)
+        trees.fit(np.concatenate([own, pool]), np.repeat([1, 0], [len(own), len(pool)]), sample_weight=weights)
         held_out = folds[1] == fold
-        ratio[held_out] = np.exp(trees.decision_function(candidates[held_out]).clip(-7, 7))
+        ratio[held_out] = np.exp(trees.decision_function(tables[1][held_out]).clip(-7, 7))
     return ratio
 
 
@@ -124,14 +155,16 @@ def density_ratio(peaks, candidates, rng):
     """Density of the peaks over that of the candidates, at each candidate, over all covariates jointly.
 
     peaks, candidates: float64 arrays (rows, covariates) of one split; rng: numpy Generator
-    A cross-fitted classifier (`classified_ratio`, from 50 peaks on) finds the shape, also of spikes and thresholds;
+    From 50 peaks on, a cross-fitted classifier (`classified_ratio`) finds the shape, also of spikes and thresholds; for
+    a single covariate, shares in bins do (`binned_ratio`);
     exponential tilting (`tilt`) then makes the weighted means, squares and cross-products equal those of the peaks.
     Returns a float64 array (candidates,), mean 1.
     """
     x_peaks, x = standardise(peaks, candidates)
     ratio = np.ones(len(x))
     if len(x_peaks) >= CLASSIFIED and len(x) > FOLDS:
-        ratio = classified_ratio(x_peaks, x, rng)
+        one = x.shape[1] == 1
+        ratio = binned_ratio(x_peaks[:, 0], x[:, 0]) if one else classified_ratio(x_peaks, x, rng)
     sample = some(np.arange(len(x)), rng)
     of, slack = balanced_moments(x_peaks, x[sample])
     b = tilt(ratio[sample], of(x[sample]), slack)[1]

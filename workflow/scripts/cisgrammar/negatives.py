@@ -46,14 +46,15 @@ def add_covariates(windows, store, tss):
     if windows.empty:
         names = [*COMPOSITION, *store.signal_names, *(["tss"] if tss else [])]
         return windows.assign(**{name: np.zeros(0) for name in names})
-    parts = []
-    for chrom, rows in windows.groupby("chrom", sort=False):
-        starts, width = rows["start"].to_numpy(), int(rows["end"].iloc[0] - rows["start"].iloc[0])
-        values = windows_covariates(store, chrom, starts, width)
+    starts, width = windows["start"].to_numpy(), int(windows["end"].iloc[0] - windows["start"].iloc[0])
+    columns = {}
+    for chrom, rows in windows.groupby("chrom", sort=False).indices.items():
+        values = windows_covariates(store, chrom, starts[rows], width)
         if tss:
-            values["tss"] = tss_distance(tss, chrom, starts + width // 2)
-        parts.append(rows.assign(**values))
-    return pd.concat(parts).loc[windows.index]
+            values["tss"] = tss_distance(tss, chrom, starts[rows] + width // 2)
+        for name, numbers in values.items():
+            columns.setdefault(name, np.empty(len(windows)))[rows] = numbers
+    return windows.assign(**columns)
 
 
 def pick_places(peaks, chroms, n_places, step_bp, width, n, store, rng):
@@ -67,7 +68,9 @@ def pick_places(peaks, chroms, n_places, step_bp, width, n, store, rng):
     Returns an increasing int array of places, counted over the chromosomes.
     """
     grids = zip(chroms, n_places, strict=True)
-    cells = np.concatenate([window_cells(store, chrom, np.arange(size) * step_bp, width) for chrom, size in grids])
+    cells = np.concatenate(
+        [window_cells(store, chrom, range(0, size * step_bp, step_bp), width) for chrom, size in grids]
+    )
     own = [window_cells(store, chrom, rows["start"], width) for chrom, rows in peaks.groupby("chrom")]
     wanted = np.bincount(np.concatenate([*own, []]).astype(int), minlength=256) * (n / 2 / max(1, len(peaks)))
     there = np.bincount(cells, minlength=256)
@@ -107,7 +110,8 @@ def find_candidates(peaks, taken, splits, step_bp, unknown_share, ratio, most, s
         tables.append(table.assign(name=split))
     candidates = pd.concat(tables, ignore_index=True)
     candidates = add_covariates(candidates[~overlaps(candidates, taken)], store, tss)
-    return candidates[at_most(candidates["unknown"], unknown_share)]
+    known = at_most(candidates["unknown"], unknown_share)
+    return candidates if known.all() else candidates[known]
 
 
 def away_from(peaks, regions, blacklist, margin_bp):
