@@ -92,7 +92,10 @@ def test_networks_and_baselines_are_measured(demo):
 @pytest.mark.parametrize(("cell_type", "tf"), EXPERIMENTS)
 def test_best_motif_is_the_planted_one(demo, cell_type, tf):
     matches = pd.read_csv(demo / f"results/motifs/{cell_type}/{tf}/matches.tsv", sep="\t")
-    assert list(matches.columns) == ["motif", "n_sites", "jaspar_id", "jaspar_name", "p", "q", "offset", "strand"]
+    assert list(matches.columns) == [
+        *("motif", "n_sites", "jaspar_id", "jaspar_name", "p", "q", "offset", "strand", "e"),
+        *("overlap", "js", "kl", "own", "own_rank", "own_p", "null_p", "null_best", "untrained_p"),
+    ]
     known = pd.read_csv(demo / "resources/jaspar/motifs.tsv", sep="\t").set_index("jaspar_id")
     assert known.loc[matches["jaspar_id"][0], "tf_family"] == known.loc[PLANTED[tf], "tf_family"]
     assert matches["q"][0] < 0.01
