@@ -236,7 +236,7 @@ def variant_scores():
     named = list(EXPERIMENTS) if wanted == "all" else [tuple(name.split("/")) for name in wanted]
     for key in named:
         if key not in EXPERIMENTS:
-            raise WorkflowError(f"variants.models: {'/'.join(key)} is no experiment of {config['samples']}")
+            raise WorkflowError(f"variants.models: {', '.join(key)} is no experiment of {config['samples']}")
     return for_each("results/variants/{cell_type}/{tf}/variants.tsv", named)
 
 
