@@ -1,6 +1,6 @@
 """Training speed beside gReLU's trainer: the same architecture, batch and windows; by hand.
 
-    python tests/benchmarks/grelu.py PYTHON
+    python tests/benchmarks/beside_grelu.py PYTHON
 
 PYTHON is the interpreter of an environment of its own with gReLU (pip install gReLU). 128 filters of 19 bp, ReLU, the
 largest value of each, one output; 12,800 random windows of 200 bp in batches of 64, shifted by up to 10 bp, either strand
