@@ -232,12 +232,13 @@ def variant_scores():
     """The files that the section `variants` asks for."""
     if not config["variants"]["vcf"]:
         return []
-    wanted = config["variants"]["models"]
-    named = list(EXPERIMENTS) if wanted == "all" else [tuple(name.split("/")) for name in wanted]
-    for key in named:
-        if key not in EXPERIMENTS:
-            raise WorkflowError(f"variants.models: {', '.join(key)} is no experiment of {config['samples']}")
-    return for_each("results/variants/{cell_type}/{tf}/variants.tsv", named)
+    wanted, path = config["variants"]["models"], "results/variants/{cell_type}/{tf}/variants.tsv"
+    if wanted == "all":
+        return for_each(path)
+    for name in wanted:
+        if tuple(name.split("/")) not in EXPERIMENTS:
+            raise WorkflowError(f"variants.models: {name} is no experiment of {config['samples']}")
+    return for_each(path, [name.split("/") for name in wanted])
 
 
 def variants_file(wildcards):
