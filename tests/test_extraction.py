@@ -12,16 +12,7 @@ from cisgrammar.dna import reverse_complement_codes
 from cisgrammar.extraction import copy_spans, extract_codes, extract_regions, normalise, parts, write_sequences
 from cisgrammar.log import InputError
 from cisgrammar.sequences import read_sequences
-
-SEQUENCES = {"chr1": "ACGTNacgtnRYACGTTTTT", "chr2": "GGGGGCCCCCAAAAATTTTT", "chr3": "TTTTTTTTTTCATGACCCCC"}
-
-
-def windows(*rows):
-    return pd.DataFrame(rows, columns=["chrom", "start", "end", "name"])
-
-
-def letters(codes):
-    return ["".join("ACGTN-"[base] for base in row) for row in codes]
+from sequence_data import SEQUENCES, letters, windows
 
 
 @pytest.fixture

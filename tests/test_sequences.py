@@ -2,21 +2,11 @@
 
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 from cisgrammar.extraction import write_sequences
 from cisgrammar.log import InputError
 from cisgrammar.sequences import hide_padding, inside, read_rows, read_sequences
-
-SEQUENCES = {"chr1": "ACGTNacgtnRYACGTTTTT", "chr2": "GGGGGCCCCCAAAAATTTTT", "chr3": "TTTTTTTTTTCATGACCCCC"}
-
-
-def windows(*rows):
-    return pd.DataFrame(rows, columns=["chrom", "start", "end", "name"])
-
-
-def letters(codes):
-    return ["".join("ACGTN-"[base] for base in row) for row in codes]
+from sequence_data import SEQUENCES, letters, windows
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 from cisgrammar.architectures import build_network, detectors
 from cisgrammar.engine import clip_members, fit, slack, validate
 from cisgrammar.extraction import write_sequences
@@ -26,28 +25,19 @@ from cisgrammar.training import (
     set_up,
     start_network,
 )
-from conftest import ROOT
 from lightning_fabric import Fabric
+from training_data import MOTIF, TRAINING, copy_state, equal_states
 
-MOTIF = np.array(["ACGT".index(base) for base in "TGACTCAGC"], dtype=np.uint8)
 SHAPE = {"filters": 16, "filter_bp": 11, "hidden": 16, "dropout": 0.1, "hidden_dropout": 0.1, "members": 2}
 FLANK_BP, WINDOW_BP = 5, 60
 SETTINGS = {
-    **yaml.safe_load((ROOT / "config/config.yaml").read_text())["training"],
+    **TRAINING,
     "batch_size": 32,
     "learning_rate": 0.01,
     "weight_decay": 1e-4,
     "epochs": 8,
     "patience": 8,
     "negatives_per_positive": 2,
-    "loss": "cross_entropy",
-    "focal_gamma": 2,
-    "label_smoothing": 0,
-    "domains": "none",
-    "domain_strength": 1,
-    "schedule": "one_cycle",
-    "largest_gradient": 1,
-    "ema": 0,
 }
 COLUMNS = ["phase", "epoch", "train_loss", "validation_loss", "validation_auprc", "learning_rate", "kept"]
 
@@ -85,14 +75,6 @@ def run(windows, seed, **settings):
 @pytest.fixture(scope="module")
 def trained(windows):
     return run(windows, seed=1)
-
-
-def copy_state(module):
-    return {name: value.clone() for name, value in module.state_dict().items()}
-
-
-def equal_states(one, other):
-    return all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 def test_draw_epoch_counts():

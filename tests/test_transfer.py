@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-import yaml
 from cisgrammar import transfer
 from cisgrammar.architectures import detectors
 from cisgrammar.engine import fit
@@ -11,11 +10,11 @@ from cisgrammar.layers import one_hot
 from cisgrammar.log import InputError
 from cisgrammar.training import set_up
 from cisgrammar.transfer import check_chromosomes, fine_tune, take_trunk
-from conftest import ROOT
+from training_data import MOTIF, TRAINING, copy_state, equal_states, planted
 
 SHAPE = {"filters": 12, "filter_bp": 9, "hidden": 8, "dropout": 0.2, "hidden_dropout": 0.1, "members": 2}
 SETTINGS = {
-    **yaml.safe_load((ROOT / "config/config.yaml").read_text())["training"],
+    **TRAINING,
     "batch_size": 32,
     "learning_rate": 0.02,
     "weight_decay": 1e-4,
@@ -23,30 +22,7 @@ SETTINGS = {
     "patience": 5,
     "negatives_per_positive": 2,
 }
-MOTIF = np.array(["ACGT".index(base) for base in "TGACTCAGC"], dtype=np.uint8)
 TARGET = {"train": ["chr1"], "validation": ["chr2"], "test": ["chr3", "chr4"]}
-
-
-def planted(n_positives, n_negatives, seed):
-    rng, n = np.random.default_rng(seed), n_positives + n_negatives
-    codes = rng.integers(0, 4, (n, 50)).astype(np.uint8)
-    codes[:n_positives, 20:29] = MOTIF
-    return {
-        "codes": codes,
-        "label": np.repeat([1, 0], [n_positives, n_negatives]).astype(np.uint8),
-        "weight": np.ones(n, dtype=np.float32),
-        "task": np.zeros(n, dtype=int),
-        "window_bp": 50,
-        "flank_bp": 0,
-    }
-
-
-def copy_state(module):
-    return {name: value.clone() for name, value in module.state_dict().items()}
-
-
-def equal_states(one, other):
-    return all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from cisgrammar.evaluation import (
     scan,
     tile_test,
 )
+from cisgrammar.extraction import tracks_of
 from cisgrammar.files import write_json, write_table
 from cisgrammar.intervals import read_bed
 from cisgrammar.kmers import fit_kmers
@@ -82,9 +83,7 @@ if settings["genome_wide"]:
         *(read_bed(snakemake.input[name]) for name in ("peaks", "regions", "blacklist")),
         snakemake.params.unknown_share,
     )
-    tracks = [
-        {**channel, "path": path} for channel, path in zip(test["normalisation"], snakemake.input.channels, strict=True)
-    ]
+    tracks = tracks_of(test["normalisation"], snakemake.input.channels)
     found = scan(tiles, width, settings["scan_bp"] or max(1, width // 4), store, tracks, models)
     found = measure(GENOME_WIDE, tiles, as_scores(found), *arguments)
     metrics, comparisons = (pd.concat(parts) for parts in zip((metrics, comparisons), found, strict=True))

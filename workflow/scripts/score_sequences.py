@@ -4,6 +4,7 @@ start_log(snakemake.log[0])
 import pandas as pd
 import torch
 from cisgrammar.covariates import open_store
+from cisgrammar.extraction import tracks_of
 from cisgrammar.files import check_complete, write_table
 from cisgrammar.model import load_model
 from cisgrammar.predict import is_fasta, read_fasta, read_regions, score_sequences
@@ -12,9 +13,7 @@ torch.set_num_threads(1)
 path = snakemake.input.sequences
 check_complete(path)
 network, description = load_model(snakemake.input.weights, snakemake.input.description)
-tracks = [
-    {**channel, "path": track} for channel, track in zip(description["channels"], snakemake.input.channels, strict=True)
-]
+tracks = tracks_of(description["channels"], snakemake.input.channels)
 if is_fasta(path):
     ids, codes, channels = *read_fasta(path, [track["name"] for track in tracks]), None
 else:

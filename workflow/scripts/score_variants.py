@@ -4,6 +4,7 @@ start_log(snakemake.log[0])
 import pandas as pd
 import torch
 from cisgrammar.covariates import open_store
+from cisgrammar.extraction import tracks_of
 from cisgrammar.files import write_table
 from cisgrammar.model import load_model
 from cisgrammar.variants import prepare_variants, read_variants, score_variants
@@ -16,9 +17,7 @@ for name, weights, description in zip(
     snakemake.params.models, snakemake.input.weights, snakemake.input.descriptions, strict=True
 ):
     network, described = load_model(weights, description)
-    tracks = [
-        {**channel, "path": path} for channel, path in zip(described["channels"], snakemake.input.channels, strict=True)
-    ]
+    tracks = tracks_of(described["channels"], snakemake.input.channels)
     scores = score_variants(network, table, store, described["window_bp"], tracks, described["encoding"])
     parts.append(table.drop(columns="status").assign(model=name).join(scores))
 found = pd.concat(parts).sort_values(["row", "model"], kind="stable")

@@ -126,6 +126,11 @@ def normalise(values, mean, sd):
     return np.clip((values - mean) / sd, -LARGEST, LARGEST).astype(np.float16)
 
 
+def tracks_of(channels, paths):
+    """Channels (dicts name, mean, sd), each with the path of its file, as `extract_regions` takes them."""
+    return [{**channel, "path": path} for channel, path in zip(channels, paths, strict=True)]
+
+
 def extract_regions(regions, store, channels=()):
     """Codes and channels of regions of any length, each in an array of its own.
 

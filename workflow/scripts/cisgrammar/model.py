@@ -43,10 +43,15 @@ def choose_device(wanted):
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 
+def save_weights(state, path):
+    """Write the weights of a state dict (safetensors)."""
+    with atomic(path) as temporary:
+        save_file({name: value.cpu().contiguous() for name, value in state.items()}, temporary)
+
+
 def save_model(network, description, weights, settings):
     """Write the weights (safetensors) and the description (dict) with the network's own settings (JSON)."""
-    with atomic(weights) as temporary:
-        save_file({name: value.cpu().contiguous() for name, value in network.state_dict().items()}, temporary)
+    save_weights(network.state_dict(), weights)
     n_parameters = sum(parameter.numel() for parameter in network.parameters())
     write_json({**description, "n_parameters": n_parameters}, settings)
 

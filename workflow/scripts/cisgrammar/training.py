@@ -67,27 +67,26 @@ def draw_windows(data, rows, rng):
     return codes, channels
 
 
+def count_drawn(labels, tasks, negatives_per_positive):
+    """Counts of each task: positives, negatives, and negatives drawn in an epoch; int arrays (tasks,)."""
+    n_tasks = tasks.max() + 1
+    positives, negatives = (np.bincount(tasks[labels == label], minlength=n_tasks) for label in (1, 0))
+    return positives, negatives, np.minimum(negatives, np.ceil(negatives_per_positive * positives).astype(int))
+
+
 def log_prior_shift(labels, tasks, negatives_per_positive):
     """What is added to the logits in training, per task, because only some of the negatives are drawn.
 
     With it the network's own logits hold for all windows: ln(negatives there / negatives drawn), float32 (tasks,).
     """
-    shifts = []
-    for task in range(tasks.max() + 1):
-        positives = np.sum((tasks == task) & (labels == 1))
-        negatives = np.sum((tasks == task) & (labels == 0))
-        shifts.append(math.log(max(1.0, negatives / max(1, math.ceil(negatives_per_positive * positives)))))
-    return torch.tensor(shifts, dtype=torch.float32)
+    _, negatives, drawn = count_drawn(labels, tasks, negatives_per_positive)
+    return torch.tensor(np.log(np.maximum(1, negatives / np.maximum(1, drawn))), dtype=torch.float32)
 
 
 def positive_weights(labels, tasks, negatives_per_positive):
     """Weight of positives that makes both classes of an epoch count alike: negatives drawn / positives, float32 (tasks,)."""
-    weights = []
-    for task in range(tasks.max() + 1):
-        positives = np.sum((tasks == task) & (labels == 1))
-        negatives = np.sum((tasks == task) & (labels == 0))
-        weights.append(min(negatives, math.ceil(negatives_per_positive * positives)) / max(1, positives))
-    return torch.tensor(weights, dtype=torch.float32)
+    positives, _, drawn = count_drawn(labels, tasks, negatives_per_positive)
+    return torch.tensor(drawn / np.maximum(1, positives), dtype=torch.float32)
 
 
 def describe(built, field_bp, data, splits, **more):
