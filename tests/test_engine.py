@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 from cisgrammar import engine
 from cisgrammar.architectures import detectors
 from cisgrammar.engine import Checkpoint, average_weights, fingerprint, fit, one_cycle, warm_plateau
@@ -18,34 +17,18 @@ from cisgrammar.log import InputError
 from cisgrammar.training import set_up
 from conftest import ROOT
 from safetensors.torch import load_file
+from training_data import TRAINING, equal_states, planted
 
 SHAPE = {"filters": 6, "filter_bp": 9, "hidden": 5, "dropout": 0.2, "hidden_dropout": 0.2, "members": 2}
 SETTINGS = {
-    **yaml.safe_load((ROOT / "config/config.yaml").read_text())["training"],
+    **TRAINING,
     "batch_size": 32,
     "learning_rate": 0.01,
     "epochs": 4,
     "negatives_per_positive": 2,
     "checkpoint_s": 0,
 }
-MOTIF = np.array(["ACGT".index(base) for base in "TGACTCAGC"], dtype=np.uint8)
-
-
-def planted(n_positives, n_negatives, seed, flank_bp=3):
-    rng, n = np.random.default_rng(seed), n_positives + n_negatives
-    codes = rng.integers(0, 4, (n, 50 + 2 * flank_bp)).astype(np.uint8)
-    codes[:n_positives, 20:29] = MOTIF
-    return {
-        "codes": codes,
-        "label": np.repeat([1, 0], [n_positives, n_negatives]).astype(np.uint8),
-        "weight": np.ones(n, dtype=np.float32),
-        "task": np.zeros(n, dtype=int),
-        "window_bp": 50,
-        "flank_bp": flank_bp,
-    }
-
-
-TRAIN, VALIDATION = planted(60, 200, 1), planted(30, 100, 2, flank_bp=0)
+TRAIN, VALIDATION = planted(60, 200, 1, flank_bp=3), planted(30, 100, 2)
 
 
 def run(checkpoint=None, train=TRAIN, **changes):
@@ -55,10 +38,6 @@ def run(checkpoint=None, train=TRAIN, **changes):
     network = detectors(**SHAPE)
     rng = np.random.default_rng(3)
     return network, fit(network, train, VALIDATION, settings, fabric, rng, "train", checkpoint=checkpoint)
-
-
-def equal_states(one, other):
-    return all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 class Killed(BaseException):
@@ -167,6 +146,7 @@ def test_fingerprint(tmp_path):
     for name in ("codes", "label", "weight", "task"):
         assert first != found(train={**TRAIN, name: TRAIN[name] + 1})
     assert first != found(train={**TRAIN, "channels": np.zeros((260, 1, 56), np.float16)})
+    assert first != found(train={**TRAIN, "domain": np.arange(260) % 2})
     path.write_text("b")
     assert first != found()
 
@@ -245,7 +225,7 @@ def test_other_losses_learn_as_well(whole, changes):
 
 def test_weighted_loss_by_hand():
     """4 drawn negatives per positive: positives count four times; the first step of one batch that holds all windows."""
-    train = {**planted(10, 40, 5, flank_bp=0)}
+    train = {**planted(10, 40, 5)}
     settings = {"batch_size": 100, "epochs": 1, "negatives_per_positive": 4, "loss": "weighted_cross_entropy"}
     fabric = set_up("cpu", 1, 3)
     network = detectors(**{**SHAPE, "dropout": 0.0, "hidden_dropout": 0.0})

@@ -1,7 +1,10 @@
 from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
+import logging
+
 import numpy as np
+import pandas as pd
 from cisgrammar.engine import Checkpoint, fingerprint, fit
 from cisgrammar.files import write_table
 from cisgrammar.meme import read_meme
@@ -14,6 +17,10 @@ settings, seed = {**snakemake.params.training, "epochs": snakemake.params.epochs
 fabric = set_up(snakemake.params.device, snakemake.threads, seed, settings["precision"])
 train = join_tasks(snakemake.input.sequences, "train", flank=True)
 validation = join_tasks(snakemake.input.sequences, "validation")
+cell_types, names = pd.factorize([source.split("/")[0] for source in snakemake.params.sources])
+train["domain"] = cell_types[train["task"]]
+if settings["domains"] != "none" and len(names) < 2:
+    logging.warning("domains: %s has no effect: all sources are of %s", settings["domains"], names[0])
 built = network_settings(settings, train, tasks=len(snakemake.input.sequences))
 motifs = read_meme(snakemake.input.motifs[0]) if settings["start_from"] else {}
 network = start_network(built, settings, train["window_bp"], motifs)

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
 from sklearn.metrics import average_precision_score
 from tqdm import tqdm
 
@@ -22,7 +21,7 @@ from cisgrammar.files import atomic
 from cisgrammar.layers import encode
 from cisgrammar.log import InputError
 from cisgrammar.losses import loss_by_name, smooth
-from cisgrammar.model import score
+from cisgrammar.model import save_weights, score
 from cisgrammar.training import draw_epoch, draw_windows, log_prior_shift, positive_weights
 
 DIVERGED = 100.0  # nats per window of weight 1; a network that knows nothing has less than 1
@@ -81,8 +80,7 @@ class Checkpoint:
     def keep(self, weights):
         """Write the last good weights beside the checkpoint; returns their path."""
         path = self.path.with_name(f"{self.path.name}.last_good.safetensors")
-        with atomic(path) as temporary:
-            save_file({name: value.cpu().contiguous() for name, value in weights.items()}, temporary)
+        save_weights(weights, path)
         return path
 
     def clear(self):
@@ -98,7 +96,7 @@ def fingerprint(settings, parts, files):
     """
     digest = hashlib.sha256(json.dumps([settings, torch.__version__], sort_keys=True).encode())
     for data in (data for part in parts for data in part):
-        for name in ("codes", "channels", "label", "weight", "task"):
+        for name in ("codes", "channels", "label", "weight", "task", "domain"):
             if data.get(name) is not None:
                 digest.update(np.ascontiguousarray(data[name]))
     for path in files:
