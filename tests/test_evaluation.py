@@ -48,12 +48,18 @@ def test_each_set_of_negatives_is_scored_on_its_own_against_all_peaks():
     label = np.array([1, 1, 0, 0, 0, 0, 0])
     windows = {"label": label, "chrom": np.full(7, "chr8"), "start": np.arange(7) * 1000}
     windows["negatives"] = np.array(["", "", "matched", "matched", "matched", "motif", "motif"])
-    table, _ = evaluate(windows, {"cnn": np.array([3.0, 2, 1, 1, 1, 4, 2.5])}, {}, 10, 1000, 0)
-    table = table.set_index("negatives")
+    one, other = np.array([3.0, 2, 1, 1, 1, 4, 2.5]), np.array([3.0, 0, 1, 1, 1, 4, 2.5])
+    scores, members = {"cnn": one, "pwm": one}, {"cnn": np.stack([one, other], axis=1)}
+    table, _ = evaluate(windows, scores, {}, 10, 1000, 0, members=members)
+    assert table.loc[table["model"] == "pwm", ["auprc_worst_member", "auprc_best_member"]].isna().all(axis=None)
+    table = table[table["model"] == "cnn"].set_index("negatives")
     assert table["n_neg"].to_dict() == {"matched": 3, "motif": 2}
     assert (table["n_pos"] == 2).all()
     assert table.loc["matched", "auroc"] == 1
     assert table.loc["motif", "auroc"] == pytest.approx(1 / 4)
+    # the second member finds the second peak below three others: (1 + 2/5) / 2
+    assert table.loc["matched", ["auprc_worst_member", "auprc_best_member"]].tolist() == pytest.approx([0.7, 1])
+    assert table.loc["motif", ["auprc_worst_member", "auprc_best_member"]].tolist() == pytest.approx([0.5, 0.5])
 
 
 def test_calibration_is_told_of_peaks_and_matched_negatives():

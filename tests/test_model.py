@@ -8,7 +8,7 @@ import torch
 from cisgrammar.architectures import detectors
 from cisgrammar.dna import reverse_complement_codes
 from cisgrammar.layers import encode, one_hot
-from cisgrammar.model import choose_device, join_members, load_model, probability, save_model, score
+from cisgrammar.model import choose_device, join_members, load_model, probability, save_model, score, score_members
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 SHAPE = {"filters": 8, "filter_bp": 11, "hidden": 6, "dropout": 0.3, "hidden_dropout": 0.1}
@@ -306,3 +306,11 @@ def test_choose_device():
 def test_a_missing_gpu_is_an_error():
     with pytest.raises(RuntimeError, match=r"device: cuda is set, but torch .* sees no GPU"):
         choose_device("cuda")
+
+
+def test_members_are_what_the_score_is_the_mean_of():
+    network, codes = random_network(seed=4, tasks=2, members=3), random_codes(9, 40)
+    alone = score_members(network, codes, batch_size=4)
+    assert alone.shape == (9, 3, 2)
+    assert np.ptp(alone, axis=1).min() > 0
+    np.testing.assert_allclose(alone.mean(axis=1), score(network, codes), atol=1e-6)

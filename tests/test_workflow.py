@@ -75,7 +75,7 @@ def test_networks_and_baselines_are_measured(demo):
     assert list(summary.columns) == [
         *("cell_type", "tf", "model", "negatives", "n_pos", "n_neg", "prevalence"),
         *(f"{name}{end}" for name in measures for end in ("", "_low", "_high")),
-        "temperature",
+        *("temperature", "auprc_worst_member", "auprc_best_member"),
     ]
     wide = summary[summary["negatives"] == "genome_wide"]
     assert len(wide) == 5 * len(EXPERIMENTS) and wide["prevalence"].between(0.005, 0.05).all()
@@ -86,6 +86,8 @@ def test_networks_and_baselines_are_measured(demo):
         assert rows.loc["cnn", "auprc"] > rows.loc[["pwm", "covariates"], "auprc"].max()
         assert rows.loc["kmers", "auprc"] > rows.loc["pwm", "auprc"]
         assert ((rows["auprc_low"] <= rows["auprc"]) & (rows["auprc"] <= rows["auprc_high"])).all()
+        spread = rows["auprc_best_member"] - rows["auprc_worst_member"]
+        assert spread[["cnn", "transfer"]].between(0, 0.2).all() and spread.isna().sum() == 3
         assert rows["prevalence"].between(0.08, 0.1).all()
 
 
@@ -410,8 +412,8 @@ def test_mappability_is_measured_when_asked_for(mappability, tmp_path):
 
 
 def test_every_stage_is_a_target(tmp_path):
-    stages = "references peaks negatives sequences training transfer evaluation interpretation motifs predict variants report"
-    for stage in stages.split():
+    first, later = "references peaks negatives sequences training search transfer", "evaluation interpretation motifs"
+    for stage in f"{first} {later} predict variants report".split():
         done = snakemake(tmp_path / "run", "-n", stage)
         assert done.returncode == 0, said(done)
 
@@ -422,6 +424,8 @@ def test_every_stage_is_a_target(tmp_path):
         ({"training": {"learning_rat": 0.1}}, ["training.learning_rat", "did you mean learning_rate"]),
         ({"training": {"filters": "many"}}, ["training.filters", "'many' is not of type 'integer'"]),
         ({"negatives": {"ratio": -1}}, ["negatives.ratio"]),
+        ({"search": {"space": {"filter": [8]}}}, ["search.space: filter", "did you mean filters"]),
+        ({"search": {"space": {"filters": [0, 8]}}}, ["search.space: filters", "0 is less than the minimum of 1"]),
         ({"references": {"mappability": 5}}, ["references.mappability", "5 is less than the minimum of 10"]),
         ({"samples": "nowhere.tsv"}, ["nowhere.tsv", "missing"]),
         (

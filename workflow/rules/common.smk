@@ -137,11 +137,30 @@ def sample_file(row, role, place):
     return path
 
 
+def check_space():
+    """Stop where the search would try what the section `training` does not allow, or what would change its judge."""
+    training = load_schema("config")["properties"]["training"]["properties"]
+    settings = {
+        **{
+            name: schema
+            for name, schema in training.items()
+            if name not in ("network", "folds", "precision", "threads")
+        },
+        **{f"network.{name}": schema for name, schema in training["network"]["properties"].items()},
+    }
+    space = config["search"]["space"]
+    check(space, {"properties": dict.fromkeys(settings, {}), "additionalProperties": False}, "search.space")
+    for name, values in space.items():
+        for value in values if isinstance(values, list) else [values["low"], values["high"]]:
+            check({name: value}, {"properties": settings}, "search.space")
+
+
 SAMPLE_SCHEMA = load_schema("samples")
 NO_VALUE = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None")  # as pandas and R write it
 
 check(config, load_schema("config"), ", ".join(map(str, workflow.configfiles)) or "configuration")
 validate(config, "../schemas/config.schema.yaml")
+check_space()
 config["samples"] = local_path(config["samples"])
 EXPERIMENTS = read_samples(config["samples"])
 SIMULATED = config["references"]["genome"] == "simulated"

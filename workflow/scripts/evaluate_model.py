@@ -20,7 +20,7 @@ from cisgrammar.files import write_json, write_table
 from cisgrammar.intervals import read_bed
 from cisgrammar.kmers import fit_kmers
 from cisgrammar.meme import read_meme
-from cisgrammar.model import load_model, probability, score
+from cisgrammar.model import load_model, probability, score, score_members
 from cisgrammar.negatives import add_covariates, name_covariates
 from cisgrammar.sequences import read_sequences
 from cisgrammar.splits import read_splits
@@ -44,11 +44,12 @@ def network_logits(network):
     return lambda codes, channels, windows: score(network, codes, channels, test["encoding"])[:, 0]
 
 
-logits = {}
+networks = {}
 for name, weights, description in zip(
     snakemake.params.models, snakemake.input.weights, snakemake.input.descriptions, strict=True
 ):
-    logits[name] = network_logits(load_model(weights, description)[0])
+    networks[name] = load_model(weights, description)[0]
+logits = {name: network_logits(network) for name, network in networks.items()}
 trees = fit_covariates(covariates(train), train["label"], rng)
 logits["covariates"] = lambda codes, channels, windows: trees(covariates(windows))
 kmers, kmer_auprc = fit_kmers(
@@ -75,7 +76,11 @@ def as_scores(values):
 
 arguments = temperatures, settings["bootstrap"], settings["block_bp"], seed, snakemake.params.models
 scores = as_scores({model: function(test["codes"], test["channels"], test) for model, function in models.items()})
-metrics, comparisons = evaluate(test, scores, *arguments)
+members = {
+    name: score_members(network, test["codes"], test["channels"], test["encoding"])[..., 0]
+    for name, network in networks.items()
+}
+metrics, comparisons = evaluate(test, scores, *arguments, members=members)
 if settings["genome_wide"]:
     width = test["window_bp"]
     tiles = tile_test(

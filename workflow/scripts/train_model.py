@@ -1,10 +1,7 @@
 from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
-import numpy as np
-import pandas as pd
-import torch
-from cisgrammar.engine import Checkpoint, fingerprint, fit
+from cisgrammar.engine import Checkpoint, fingerprint, fit_folds
 from cisgrammar.files import write_table
 from cisgrammar.meme import read_meme
 from cisgrammar.model import join_members, save_model
@@ -19,16 +16,12 @@ built = network_settings(settings, folds[0][0])
 motifs = read_meme(snakemake.input.motifs[0]) if settings["start_from"] else {}
 key = fingerprint([settings, built, seed, snakemake.threads], folds, snakemake.input.code)
 checkpoint = Checkpoint(snakemake.output.weights, key, settings["checkpoint_s"])
-networks, histories = [], []
-for i, (train, validation) in enumerate(folds):
-    torch.manual_seed(seed + i)
-    networks.append(start_network(built, settings, train["window_bp"], motifs))
-    phase = "train" if len(folds) == 1 else f"fold_{i + 1}"
-    rng = np.random.default_rng(seed + i)
-    histories.append(fit(networks[-1], train, validation, settings, fabric, rng, phase, checkpoint=checkpoint))
+train, validation = folds[-1]
+networks, history = fit_folds(
+    folds, lambda: start_network(built, settings, train["window_bp"], motifs), settings, seed, fabric, checkpoint
+)
 network, built = join_members(networks, built)
 check_strands(network, validation)
-history = pd.concat(histories, ignore_index=True)
 write_table(history, snakemake.output.history)
 write_table(describe_network(network, train["window_bp"]), snakemake.output.layers)
 description = describe(

@@ -421,3 +421,18 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
     network.load_state_dict(fitting.kept)
     network.requires_grad_(True).eval()
     return history
+
+
+def fit_folds(folds, start, settings, seed, fabric, checkpoint=None):
+    """Fit one network per fold, each from a seed of its own; returns the networks and their history in one table.
+
+    folds: list of (train, validation); start: function without arguments that gives a new network; others: see `fit`
+    """
+    networks, histories = [], []
+    for i, (train, validation) in enumerate(folds):
+        torch.manual_seed(seed + i)
+        networks.append(start())
+        phase = "train" if len(folds) == 1 else f"fold_{i + 1}"
+        rng = np.random.default_rng(seed + i)
+        histories.append(fit(networks[-1], train, validation, settings, fabric, rng, phase, checkpoint=checkpoint))
+    return networks, pd.concat(histories, ignore_index=True)

@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import average_precision_score
 
 from cisgrammar.calibration import Calibration, reliability, scale
 from cisgrammar.extraction import extract_codes, extract_regions
@@ -18,7 +19,7 @@ GENOME_WIDE = "genome_wide"
 AT_ONCE = 1 << 24  # bases in one step
 
 
-def measure(negatives, windows, scores, temperatures, n_samples, block_bp, seed, networks=()):
+def measure(negatives, windows, scores, temperatures, n_samples, block_bp, seed, networks=(), members=None):
     """Metrics of several models on the same windows, and how much better the networks are than the others.
 
     negatives: name of the set of windows that are not bound
@@ -26,10 +27,12 @@ def measure(negatives, windows, scores, temperatures, n_samples, block_bp, seed,
     scores: dict of a model to float array, higher is more likely bound; a probability where the model has a temperature
     temperatures: dict of a model to the number of `calibration.fit_temperature`, for those with probabilities
     n_samples, block_bp: of the bootstrap; networks: models to compare with all others and with each other
+    members: dict of a network to the scores of its members alone, (windows, members)
     Returns two data frames. A row per model: model, negatives, n_pos, n_neg, prevalence; auroc, auprc, precision_at_5_recall,
     recall_at_10_fdr (`metrics.ranking`), ece, ece_scaled (expected calibration error before and after the temperature),
-    each with its 95% interval as _low and _high; temperature. Each is nan where it is not defined: all where a class is
-    missing, what asks for a probability where there is none, and the interval without a bootstrap sample.
+    each with its 95% interval as _low and _high; temperature; auprc_worst_member, auprc_best_member, the spread of what the
+    network is the mean of. Each is nan where it is not defined: all where a class is missing, what asks for a probability
+    where there is none, the interval without a bootstrap sample, and the spread of what has no members.
     A row per pair: model, other, negatives, difference, low, high, of the AUPRC, with the 95% interval over the same samples.
     """
     labels = np.asarray(windows["label"]).astype(np.int64)
@@ -51,7 +54,10 @@ def measure(negatives, windows, scores, temperatures, n_samples, block_bp, seed,
         row["prevalence"] = float(labels.mean())
         for name, (point, low, high) in found.items():
             row |= {name: point, f"{name}_low": low, f"{name}_high": high}
-        rows.append({**row, "temperature": temperatures.get(model, np.nan)})
+        both = len(np.unique(labels)) == 2
+        alone = [average_precision_score(labels, of) for of in (members or {}).get(model, np.zeros((0, 0))).T if both]
+        spread = {"auprc_worst_member": min(alone, default=np.nan), "auprc_best_member": max(alone, default=np.nan)}
+        rows.append({**row, "temperature": temperatures.get(model, np.nan), **spread})
     pairs = [(a, b) for a, b in combinations(scores, 2) if a in networks]
     compared = [{"model": a, "other": b, "negatives": negatives, **compare(points, samples, a, b)} for a, b in pairs]
     columns = ["model", "other", "negatives", "difference", "low", "high"]
@@ -66,18 +72,18 @@ def compare(points, samples, model, other):
     return {"difference": float(points[model][value] - points[other][value]), "low": low, "high": high}
 
 
-def evaluate(test, scores, *arguments, **named):
+def evaluate(test, scores, *arguments, members=None):
     """`measure` on the peaks and each set of negatives, and the comparisons of the models there.
 
-    test: dict of `read_sequences`; further arguments: as of `measure`
+    test: dict of `read_sequences`; others: as of `measure`
     Returns the same two data frames, all sets one below the other.
     """
     tables = []
     for negatives in pd.unique(test["negatives"][test["label"] == 0]):
         of = (test["label"] == 1) | (test["negatives"] == negatives)
         windows = {name: test[name][of] for name in ("chrom", "start", "label")}
-        some = {model: values[of] for model, values in scores.items()}
-        tables.append(measure(negatives, windows, some, *arguments, **named))
+        some, alone = ({model: values[of] for model, values in part.items()} for part in (scores, members or {}))
+        tables.append(measure(negatives, windows, some, *arguments, members=alone))
     return tuple(pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
 
 

@@ -10,10 +10,19 @@ from cisgrammar.layers import encode
 
 
 def score(network, codes, channels=None, encoding=None, batch_size=512):
-    """Logits of windows, as a float32 array (windows, tasks).
+    """Logits of windows, the mean of the members, as a float32 array (windows, tasks).
 
     codes: uint8 (windows, bases); channels: float (windows, channels, bases) or None; encoding: settings of `encode`
     """
+    return _ask(network, network, codes, channels, encoding, batch_size)
+
+
+def score_members(network, codes, channels=None, encoding=None, batch_size=512):
+    """Logits of windows by each member, as a float32 array (windows, members, tasks); arguments as of `score`."""
+    return _ask(network, network.member_logits, codes, channels, encoding, batch_size)
+
+
+def _ask(network, function, codes, channels, encoding, batch_size):
     device = next(network.parameters()).device
     network.eval()
     logits = []
@@ -21,7 +30,7 @@ def score(network, codes, channels=None, encoding=None, batch_size=512):
         for i in range(0, len(codes), batch_size):
             rows = slice(i, i + batch_size)
             more = None if channels is None else channels[rows]
-            logits.append(network(encode(codes[rows], more, device, **encoding or {})).cpu())
+            logits.append(function(encode(codes[rows], more, device, **encoding or {})).cpu())
     return torch.cat(logits).numpy()
 
 
