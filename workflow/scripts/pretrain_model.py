@@ -4,7 +4,6 @@ start_log(snakemake.log[0])
 import logging
 
 import numpy as np
-import pandas as pd
 from cisgrammar.engine import Checkpoint, fingerprint, fit
 from cisgrammar.files import write_table
 from cisgrammar.meme import read_meme
@@ -17,7 +16,7 @@ settings, seed = {**snakemake.params.training, "epochs": snakemake.params.epochs
 fabric = set_up(snakemake.params.device, snakemake.threads, seed, settings["precision"])
 train = join_tasks(snakemake.input.sequences, "train", flank=True)
 validation = join_tasks(snakemake.input.sequences, "validation")
-cell_types, names = pd.factorize([source.split("/")[0] for source in snakemake.params.sources])
+names, cell_types = np.unique([source.split("/")[0] for source in snakemake.params.sources], return_inverse=True)
 train["domain"] = cell_types[train["task"]]
 if settings["domains"] != "none" and len(names) < 2:
     logging.warning("domains: %s has no effect: all sources are of %s", settings["domains"], names[0])
