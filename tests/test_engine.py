@@ -12,7 +12,7 @@ import pytest
 import torch
 from cisgrammar import engine
 from cisgrammar.architectures import detectors
-from cisgrammar.engine import Checkpoint, average_weights, fingerprint, fit, one_cycle, warm_plateau
+from cisgrammar.engine import Checkpoint, average_weights, fingerprint, fit, one_cycle, passes, warm_plateau
 from cisgrammar.log import InputError
 from cisgrammar.training import set_up
 from conftest import ROOT
@@ -130,6 +130,21 @@ def test_a_checkpoint_of_other_settings_is_not_used(tmp_path, caplog):
     assert other.read("train") is None
     assert "is of other settings or data" in caplog.text
     assert checkpoint.read("train") is not None and checkpoint.read("head") is None
+
+
+def test_passes():
+    """Of 100,000 peaks and five negatives each, in batches of 64, 9375 steps make a pass."""
+    assert passes(38, 40, 50000) == 40
+    assert passes(9375, 40, 50000) == 5
+    assert passes(93750, 40, 50000) == 3
+    assert passes(93750, 2, 50000) == 2
+
+
+def test_many_windows_end_after_the_steps_allowed():
+    """180 windows a pass, 6 steps of 32: 18 steps are 3 passes of 4, and the rate has fallen to its end after them."""
+    _, history = run(steps=18, patience=10)
+    assert history["epoch"].max() == 3
+    assert history["learning_rate"].iloc[-1] < 1e-5
 
 
 def test_fingerprint(tmp_path):

@@ -186,6 +186,11 @@ def restore_random(states, rng):
         torch.cuda.set_rng_state_all(states["cuda"])
 
 
+def passes(n_steps, epochs, steps):
+    """Passes of `n_steps` steps each: `epochs`, or with many windows as many as `steps` allow, 3 at least."""
+    return min(epochs, max(3, steps // n_steps))
+
+
 class Fitting:
     """One phase of training: what `fit` changes from step to step, and what a checkpoint restores."""
 
@@ -199,6 +204,7 @@ class Fitting:
         network.zero_grad()
         self.labels, self.tasks = train["label"].astype(np.int64), train["task"]
         self.n_steps = math.ceil(len(self.draw(rng)) / settings["batch_size"])
+        self.epochs = passes(self.n_steps, settings["epochs"], settings["steps"])
         ratio = settings["negatives_per_positive"]
         self.shift = log_prior_shift(self.labels, self.tasks, ratio).to(fabric.device)
         self.most = DIVERGED * float(train["weight"].mean())
@@ -238,7 +244,7 @@ class Fitting:
         if settings["schedule"] == "plateau":
             share, momentum = warm_plateau(step, self.n_steps, self.progress.factor)
         else:
-            share, momentum = one_cycle(step, settings["epochs"] * self.n_steps)
+            share, momentum = one_cycle(step, self.epochs * self.n_steps)
         return settings["learning_rate"] * share, momentum
 
     def state(self, rng):
@@ -303,7 +309,7 @@ class Fitting:
         strength = self.settings["domain_strength"]
         if self.domain_head is None:
             return strength * moment_distance(features, domains)
-        share = number / (self.settings["epochs"] * self.n_steps)
+        share = number / (self.epochs * self.n_steps)
         return domain_loss(self.domain_head(features, strength * reversal_strength(share)), domains)
 
     def run_epoch(self, rng, checkpoint):
@@ -375,7 +381,7 @@ class Fitting:
             self.kept, progress.kept_epoch = copy.deepcopy(self.judged.state_dict()), progress.epoch
         if progress.waited and progress.waited % max(1, settings["patience"] // 3) == 0:
             progress.factor *= PLATEAU_FACTOR
-        progress.done = progress.waited >= settings["patience"] or progress.epoch == settings["epochs"]
+        progress.done = progress.waited >= settings["patience"] or progress.epoch == self.epochs
         progress.epoch, progress.step, progress.losses = progress.epoch + 1, 0, []
 
 
@@ -409,7 +415,7 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
         n_windows = (fitting.progress.step - first) * settings["batch_size"]
         fitting.end_epoch(validation, checkpoint)
         seconds = time.monotonic() - began
-        left = (settings["epochs"] - epoch) * seconds / 60
+        left = (fitting.epochs - epoch) * seconds / 60
         logging.info(
             *("%s: %s, %.1f s, %.0f windows/s, at most %.1f min left", phase, fitting.progress.history[-1]),
             *(seconds, n_windows / seconds, left),
