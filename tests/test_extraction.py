@@ -9,7 +9,15 @@ import pyBigWig
 import pytest
 from cisgrammar import extraction
 from cisgrammar.dna import reverse_complement_codes
-from cisgrammar.extraction import copy_spans, extract_codes, extract_regions, normalise, parts, write_sequences
+from cisgrammar.extraction import (
+    copy_spans,
+    extract_codes,
+    extract_regions,
+    normalise,
+    parts,
+    weigh_peaks,
+    write_sequences,
+)
 from cisgrammar.log import InputError
 from cisgrammar.sequences import read_sequences
 from sequence_data import SEQUENCES, letters, windows
@@ -345,3 +353,22 @@ def test_shuffled_windows_keep_their_dinucleotides_and_the_others_their_bases(wr
     pairs = [np.sort(4 * codes[:, :-1].astype(int) + codes[:, 1:], axis=1) for codes in (original, one["codes"][2:])]
     assert (pairs[0] == pairs[1]).all()
     assert (original == one["codes"][2:]).all(axis=1).tolist() == [False] * 4 + [True]
+
+
+def test_strong_peaks_weigh_more():
+    """Ranks 1, 2.5, 2.5, 4 of four training peaks: shares 1/8, 1/2, 1/2, 7/8; the one of the test is alone."""
+    peaks = pd.DataFrame({"name": ["train"] * 4 + ["test"], "score": ["10", "200", "200", "9000", "5"]})
+    np.testing.assert_allclose(weigh_peaks(peaks, 1), [0.25, 1, 1, 1.75, 1])
+    np.testing.assert_allclose(weigh_peaks(peaks, 0.4), [0.7, 1, 1, 1.3, 1])
+    np.testing.assert_array_equal(weigh_peaks(peaks, 0), np.ones(5))
+    assert weigh_peaks(peaks[:0], 1).shape == (0,)
+
+
+def test_weights_of_peaks_are_stored(genome, tmp_path):
+    peaks, negatives = example()
+    peaks = peaks.assign(score=np.arange(len(peaks)))
+    write_sequences(peaks, negatives, genome, 2, tmp_path / "sequences.h5", peak_strength=0.5)
+    with h5py.File(tmp_path / "sequences.h5") as file:
+        weights = file["weight"][:]
+    np.testing.assert_array_equal(weights[: len(peaks)], weigh_peaks(peaks, 0.5))
+    assert (weights[len(peaks) :] == 1).all()

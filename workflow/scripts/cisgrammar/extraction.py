@@ -164,13 +164,27 @@ def shuffle_codes(codes, seed):
     return shuffled.argmax(dim=1).numpy().astype(np.uint8)
 
 
-def write_sequences(peaks, negatives, store, flank_bp, path, channels=(), genome="", seed=0, **encoding):
+def weigh_peaks(peaks, strength):
+    """Weight of each peak in training, float32 array (peaks,): the mean is 1 in each split.
+
+    peaks: data frame name (= split), score; strength: 0 for 1 each, up to 1 for weights that rise evenly with the rank of
+    the score, from 0 to 2. Ranks, as scores of peaks have long tails; peaks of equal score have equal weights.
+    """
+    shares = peaks["score"].astype(float).groupby(peaks["name"]).rank(method="average").sub(0.5)
+    shares /= peaks.groupby("name")["name"].transform("size")
+    return (1 + strength * (2 * shares - 1)).to_numpy(dtype=np.float32)
+
+
+def write_sequences(
+    peaks, negatives, store, flank_bp, path, channels=(), genome="", seed=0, peak_strength=0, **encoding
+):
     """Extract peaks (label 1) and negatives (label 0) and write them to `path`, some at a time; see sequences.
 
     peaks, negatives: data frames chrom, start, end, name (= split); they may differ in width; negatives also with the
     column negatives, the set, unless all are matched
     store: genome store; channels: list of (name, path of a bigWig, bedGraph or BED file); genome: checksum to be noted
     seed: of the shuffles of windows whose column negatives says `shuffled`
+    peak_strength: see `weigh_peaks`; above 0 it asks for the column score in peaks
     encoding: unknown, centred, position_channel, to be noted for `layers.encode`
     A channel has mean 0 and standard deviation 1 over the bases of the training windows with their flanks. A base without
     a value counts as 0 before that; beyond the chromosome and in padding a channel is 0 after that, the mean, which is
@@ -197,7 +211,8 @@ def write_sequences(peaks, negatives, store, flank_bp, path, channels=(), genome
         file["label"] = windows["label"].to_numpy(dtype=np.uint8)
         file["split"] = windows["name"].map({name: i for i, name in enumerate(SPLITS)}).to_numpy(dtype=np.uint8)
         file["negatives"] = windows["negatives"].to_numpy(dtype=h5py.string_dtype())
-        file["weight"] = np.ones(len(windows), dtype=np.float32)
+        weights = weigh_peaks(peaks, peak_strength) if peak_strength else np.ones(len(peaks))
+        file["weight"] = np.concatenate([weights, np.ones(len(negatives))]).astype(np.float32)
         rows = min(len(windows), max(1, CHUNK_BYTES // width))
         codes = file.create_dataset(
             "codes", (len(windows), width), np.uint8, chunks=(rows, width), compression="gzip", compression_opts=4

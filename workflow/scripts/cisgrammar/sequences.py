@@ -7,7 +7,7 @@ sequences.h5 holds, one row per window:
   chrom, start, end   of the window without flanks, BED
   negatives the set of negatives that a window belongs to, empty for peaks; of a window in the set `shuffled` the bases are
             those of a peak with its dinucleotides shuffled
-  label     1 bound, 0 not;  split  0 train, 1 validation, 2 test;  weight  float32
+  label     1 bound, 0 not;  split  0 train, 1 validation, 2 test;  weight  float32, in training
 Attributes: alphabet, window_bp (the widest), flank_bp, splits, genome (checksum of its sequence), channels (names), mean
 and sd (one per channel, of the training windows), and how networks are to read the file (`layers.encode`): unknown,
 centred, position_channel. It is written by `extraction.write_sequences`.
