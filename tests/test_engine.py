@@ -12,7 +12,16 @@ import pytest
 import torch
 from cisgrammar import engine
 from cisgrammar.architectures import detectors
-from cisgrammar.engine import Checkpoint, average_weights, fingerprint, fit, one_cycle, passes, warm_plateau
+from cisgrammar.engine import (
+    Checkpoint,
+    average_weights,
+    fingerprint,
+    fit,
+    one_cycle,
+    passes,
+    warm_plateau,
+    windows_per_step,
+)
 from cisgrammar.log import InputError
 from cisgrammar.training import set_up
 from conftest import ROOT
@@ -130,6 +139,12 @@ def test_a_checkpoint_of_other_settings_is_not_used(tmp_path, caplog):
     assert other.read("train") is None
     assert "is of other settings or data" in caplog.text
     assert checkpoint.read("train") is not None and checkpoint.read("head") is None
+
+
+def test_windows_per_step():
+    """Six windows per peak: 100, 250, 400 and 100,000 peaks, and some windows for a trial."""
+    assert [windows_per_step(6 * n) for n in (100, 250, 400, 427, 100_000)] == [16, 37, 60, 64, 64]
+    assert windows_per_step(5) == 16
 
 
 def test_passes():

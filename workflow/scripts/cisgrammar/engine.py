@@ -186,6 +186,14 @@ def restore_random(states, rng):
         torch.cuda.set_rng_state_all(states["cuda"])
 
 
+def windows_per_step(n_windows):
+    """64, or with few windows in a pass as many as leave it 40 steps, 16 at least.
+
+    With 100 peaks and ten steps a pass, training is over before a weak motif is found.
+    """
+    return min(64, max(16, n_windows // 40))
+
+
 def passes(n_steps, epochs, steps):
     """Passes of `n_steps` steps each: `epochs`, or with many windows as many as `steps` allow, 3 at least."""
     return min(epochs, max(3, steps // n_steps))
@@ -203,7 +211,9 @@ class Fitting:
             parameter.requires_grad_(id(parameter) in chosen)
         network.zero_grad()
         self.labels, self.tasks = train["label"].astype(np.int64), train["task"]
-        self.n_steps = math.ceil(len(self.draw(rng)) / settings["batch_size"])
+        n_windows = len(self.draw(rng))
+        self.batch_size = settings["batch_size"] or windows_per_step(n_windows)
+        self.n_steps = math.ceil(n_windows / self.batch_size)
         self.epochs = passes(self.n_steps, settings["epochs"], settings["steps"])
         ratio = settings["negatives_per_positive"]
         self.shift = log_prior_shift(self.labels, self.tasks, ratio).to(fabric.device)
@@ -412,7 +422,7 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
         began, first, epoch = time.monotonic(), fitting.progress.step, fitting.progress.epoch
         if epoch:
             fitting.run_epoch(rng, checkpoint)
-        n_windows = (fitting.progress.step - first) * settings["batch_size"]
+        n_windows = (fitting.progress.step - first) * fitting.batch_size
         fitting.end_epoch(validation, checkpoint)
         seconds = time.monotonic() - began
         left = (fitting.epochs - epoch) * seconds / 60
