@@ -441,6 +441,20 @@ def test_bad_settings_stop_at_once(config, words, tmp_path):
     assert all(word in said(done) for word in words), said(done)
 
 
+def test_search(again, demo):
+    """The settings as they are come first; what was found can be named after one's own settings."""
+    quick = {"training": {"members": 1, "epochs": 3, "filters": 32}, "search": {"trials": 3}}
+    done = again("results/search/erythroid/SPI1/best.yaml", **quick)
+    assert done.returncode == 0, said(done)
+    trials = pd.read_csv(demo / "results/search/erythroid/SPI1/trials.tsv", sep="\t")
+    assert trials["filters"][0] == 32 and trials["trial"].tolist() == [1, 2, 3] and trials["best"].sum() == 1
+    assert trials["validation_auprc"].idxmax() == trials["best"].idxmax()
+    best = yaml.safe_load((demo / "results/search/erythroid/SPI1/best.yaml").read_text())
+    assert best["training"]["filters"] == trials["filters"][trials["best"].idxmax()]
+    assert planned(again("-n", **best))["train_model"] == len(EXPERIMENTS)
+    assert not (demo / "results/search/erythroid/SPI1/trials.partial.json").exists()
+
+
 HEADER = "cell_type\ttf\treplicate\ttreatment\tcontrol\tpeaks\tbatch\n"
 
 

@@ -45,7 +45,7 @@ trials = search(judge, space, settings_as_they_are(training, space), *budget, se
 best = best_of(trials)
 rows = [{"trial": i + 1, **chosen, "validation_auprc": value} for i, (chosen, value) in enumerate(trials)]
 write_table(pd.DataFrame(rows).assign(best=[int(i == best) for i in range(len(trials))]), snakemake.output.trials)
-better = with_settings({"network": {}}, trials[best][0])
+better = {name: value for name, value in with_settings({"network": {}}, trials[best][0]).items() if value != {}}
 with atomic(snakemake.output.settings) as temporary:
     temporary.write_text(
         f"# Validation AUPRC {trials[best][1]:.4f}, against {trials[0][1]:.4f} of the settings as they were. The best of "
