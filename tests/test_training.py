@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from cisgrammar.architectures import build_network, detectors
-from cisgrammar.engine import clip_members, fit, slack, validate
+from cisgrammar.engine import Layers, clip_members, fit, slack, validate
 from cisgrammar.extraction import write_sequences
 from cisgrammar.layers import one_hot
 from cisgrammar.log import InputError
@@ -240,7 +240,8 @@ def test_only_the_given_parameters_change(trained, windows):
         fabric,
         np.random.default_rng(0),
         "head",
-        network.head.parameters(),
+        [Layers(list(network.head.parameters()))],
+        [network.trunk],
     )
     after = network.state_dict()
     changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
@@ -259,7 +260,7 @@ def test_no_dropout_where_only_the_head_is_fitted(trained, windows):
         network.load_state_dict(trained[0].state_dict())
         torch.nn.init.zeros_(network.head.weight)
         arguments = {**SETTINGS, "epochs": 1}, set_up("cpu", 1, 0), np.random.default_rng(0), "head"
-        history = fit(network, *windows, *arguments, network.head.parameters())
+        history = fit(network, *windows, *arguments, [Layers(list(network.head.parameters()))], [network.trunk])
         found.append((copy_state(network), history))
     assert found[0][1]["kept"].idxmax() == 1
     assert equal_states(found[0][0], found[1][0])

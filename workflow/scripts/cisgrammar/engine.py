@@ -44,6 +44,33 @@ class Progress:
     history: list = field(default_factory=list)
 
 
+@dataclass
+class Layers:
+    """Parameters that one phase of training fits alike.
+
+    share: of the learning rate; start: tensors that they are pulled to, one each, or none; pull: how strongly, per step
+    and learning rate, as weight decay pulls to zero: L2-SP (Li et al. 2018, ICML), decoupled from the gradient as AdamW's
+    decay is, which it replaces for these parameters
+    """
+
+    parameters: list
+    share: float = 1.0
+    start: list = field(default_factory=list)
+    pull: float = 0.0
+
+    def group(self):
+        """What the optimiser is told of them."""
+        more = {"weight_decay": 0.0} if self.start and self.pull else {}
+        return {"params": self.parameters, "share": self.share, **more}
+
+    def draw_back(self, rate):
+        """Move the parameters towards their start after a step with this learning rate."""
+        if self.pull:
+            with torch.no_grad():
+                for parameter, start in zip(self.parameters, self.start, strict=bool(self.start)):
+                    parameter.lerp_(start.to(parameter), min(1.0, rate * self.share * self.pull))
+
+
 class Checkpoint:
     """Files beside a result at `path`, <its stem>.checkpoint.<phase>, with the state of a training, whole or not there.
 
@@ -189,10 +216,10 @@ def restore_random(states, rng):
 class Fitting:
     """One phase of training: what `fit` changes from step to step, and what a checkpoint restores."""
 
-    def __init__(self, network, train, settings, fabric, rng, phase, parameters):
+    def __init__(self, network, train, settings, fabric, rng, phase, layers=None, still=()):
         self.network, self.train, self.settings, self.fabric, self.phase = network, train, settings, fabric, phase
-        self.dropout = parameters is None
-        self.fitted = list(network.parameters()) if parameters is None else list(parameters)
+        self.layers, self.still = layers or [Layers(list(network.parameters()))], still
+        self.fitted = [parameter for some in self.layers for parameter in some.parameters]
         chosen = {id(parameter) for parameter in self.fitted}
         for parameter in network.parameters():
             parameter.requires_grad_(id(parameter) in chosen)
@@ -208,10 +235,9 @@ class Fitting:
         if settings["loss"] == "weighted_cross_entropy":
             self.positive_weight = positive_weights(self.labels, self.tasks, ratio).to(fabric.device)
         self.domain_head = self.start_domains()
-        more = [] if self.domain_head is None else list(self.domain_head.parameters())
-        self.optimizer = torch.optim.AdamW(
-            [*self.fitted, *more], lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
-        )
+        more = [] if self.domain_head is None else [Layers(list(self.domain_head.parameters()))]
+        groups = [layers.group() for layers in (*self.layers, *more)]
+        self.optimizer = torch.optim.AdamW(groups, lr=settings["learning_rate"], weight_decay=settings["weight_decay"])
         _, self.stepper = fabric.setup(network, self.optimizer)
         self.average = copy.deepcopy(network) if settings["ema"] else None
         self.progress, self.kept = Progress(), copy.deepcopy(network.state_dict())
@@ -270,7 +296,7 @@ class Fitting:
         number = (self.progress.epoch - 1) * self.n_steps + self.progress.step
         rate, momentum = self.rate(number)
         for group in self.optimizer.param_groups:
-            group["lr"], group["betas"] = rate, (momentum, group["betas"][1])
+            group["lr"], group["betas"] = group["share"] * rate, (momentum, group["betas"][1])
         sequences = encode(*draw_windows(self.train, rows, rng), device, **self.train.get("encoding", {}))
         task = torch.as_tensor(self.tasks[rows]).to(device)
         label = torch.as_tensor(self.train["label"][rows]).float().to(device)
@@ -293,6 +319,8 @@ class Fitting:
         self.fabric.backward(loss + aside)
         clip_members(self.fitted, settings["largest_gradient"])
         self.stepper.step()
+        for layers in self.layers:
+            layers.draw_back(rate)
         if self.average is not None:
             average_weights(self.average, self.network, settings["ema"], number)
         return loss.detach() / logits.shape[1]
@@ -316,7 +344,9 @@ class Fitting:
         batches = np.array_split(self.draw(rng), self.n_steps)
         if current:
             restore_random(current, rng)
-        self.network.train(self.dropout)
+        self.network.train()
+        for module in self.still:
+            module.eval()
         title = f"{self.phase} epoch {progress.epoch} of {self.settings['epochs']}"
         losses = []
         for rows in tqdm(batches[progress.step :], title, leave=False, disable=not sys.stderr.isatty(), unit="step"):
@@ -379,7 +409,7 @@ class Fitting:
         progress.epoch, progress.step, progress.losses = progress.epoch + 1, 0, []
 
 
-def fit(network, train, validation, settings, fabric, rng, phase, parameters=None, checkpoint=None):
+def fit(network, train, validation, settings, fabric, rng, phase, layers=None, still=(), checkpoint=None):
     """Fit a network and leave it with the weights that do best on the validation windows.
 
     network: Network, on the CPU; changed in place
@@ -388,7 +418,8 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
     of one width
     settings: the section `training` of the configuration
     fabric: lightning Fabric; rng: numpy Generator; phase: word for the history
-    parameters: the parameters to fit; the others stay bit for bit as they are, and dropout is off; default all
+    layers: list of Layers, the parameters to fit, default all; the others stay bit for bit as they are
+    still: modules without dropout whose statistics of normalisation stay as they are, those that are not fitted
     checkpoint: Checkpoint from which a training that was killed goes on, on a CPU to the same weights bit for bit
     The optimiser is AdamW, gradients are clipped member by member. Kept are the latest weights whose validation AUPRC is
     within `slack` of the best so far, the starting weights being epoch 0; training stops after `patience` epochs in
@@ -397,7 +428,7 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
     Raises InputError when the loss is no number or above `DIVERGED`, with the step and the rate; the network then has the
     weights kept so far.
     """
-    fitting = Fitting(network, train, settings, fabric, rng, phase, parameters)
+    fitting = Fitting(network, train, settings, fabric, rng, phase, layers, still)
     state = checkpoint.read(phase) if checkpoint else None
     if state:
         fitting.restore(state, rng)

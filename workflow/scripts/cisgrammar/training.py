@@ -104,6 +104,7 @@ def describe(built, field_bp, data, splits, **more):
         "chromosomes": chromosomes,
         "channels": data.get("normalisation", []),
         "encoding": data.get("encoding", {}),
+        "genome": data.get("genome", ""),
         **more,
     }
 
@@ -173,7 +174,7 @@ def join_tasks(paths, split, flank=False):
         {"name": same[0]["name"], **{key: [channel[key] for channel in same] for key in ("mean", "sd")}}
         for same in zip(*(part["normalisation"] for part in parts), strict=True)
     ]
-    alike = {name: parts[0][name] for name in ("window_bp", "flank_bp", "encoding")}
+    alike = {name: parts[0][name] for name in ("window_bp", "flank_bp", "encoding", "genome")}
     return {**joined, **alike, "normalisation": normalisation}
 
 
