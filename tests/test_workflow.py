@@ -184,7 +184,7 @@ def test_splits_never_mix(demo):
 
 
 def test_device_seed_and_sources_are_recorded(demo):
-    model = json.loads((demo / "results/transfer/myeloid/SPI1/from_others/model.json").read_text())
+    model = json.loads((demo / "results/transfer/myeloid/SPI1/from_related/model.json").read_text())
     assert model["device"] in ("cpu", "cuda")
     assert model["seed"] == 1
     assert sorted(model["sources"]) == sorted("/".join(key) for key in EXPERIMENTS if key != ("myeloid", "SPI1"))

@@ -1,6 +1,8 @@
 """The report on transfer of one experiment: where its start came from, what was delivered, and the learning curve."""
 
 import matplotlib
+from jinja2 import Environment
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
@@ -20,6 +22,17 @@ DELIVERED = {
     "both": "the mean of the two networks",
 }
 N_SOURCES = 6
+FRAGMENT = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string("""\
+<p class="note">Transfer delivers {{ delivered }}; AUPRC on the validation windows:
+{% for name, value in auprc.items() %}{{ name }} {{ "%.3f"|format(value) }}{{ ", " if not loop.last }}{% endfor %}.
+{% if flag %}<b>{{ flag[0]|upper }}{{ flag[1:] }}.</b>{% endif %}
+{% if sources %}How well networks of other experiments tell these peaks (AUPRC on the training windows):
+{% for row in sources %}{{ row.source }} {{ "%.3f"|format(row.train_auprc) }}{{ " (taken)" if row.weight == row.weight }}
+{{- ", " if not loop.last }}{% endfor %}.{% endif %}
+{% if forgotten %}The source that forgot most, {{ forgotten.task }}, went from {{ "%.3f"|format(forgotten.before) }} to
+{{ "%.3f"|format(forgotten.after) }} on its own validation windows.{% endif %}</p>
+{% if curve %}<figure><img src="{{ figure }}" alt="{{ curve }}"><figcaption>{{ curve }}</figcaption></figure>{% endif %}
+""")
 
 
 def describe_transfer(folder):
@@ -31,7 +44,7 @@ def describe_transfer(folder):
     lost most of its own AUPRC as a dict source, task, before, after, or None; curve, a sentence, and figure, a data URI,
     both None where no curve was measured.
     """
-    if not (folder / "model.json").exists():
+    if not (folder / "sources.tsv").exists():
         return None
     model, rows = read_json(folder / "model.json"), read_table(folder / "sources.tsv", ("source",))
     auprc, flag = model["delivered_from"], None
@@ -43,6 +56,7 @@ def describe_transfer(folder):
             f"{auprc['scratch']:.3f})"
         )
     lost = [task for task in model["source_tasks"] if None not in (task["before"], task["after"])]
+    rows = rows[rows["train_auprc"].notna()]
     found = {
         "sources": rows.sort_values("weight", ascending=False, kind="stable").head(N_SOURCES).to_dict("records"),
         "delivered": DELIVERED[model["delivered"]],
@@ -57,6 +71,12 @@ def describe_transfer(folder):
         matched = summary[summary["negatives"] == summary["negatives"].iloc[0]]
         found |= {"curve": describe_curve(matched), "figure": as_svg(draw_curve(matched))}
     return found
+
+
+def transfer_fragment(folder):
+    """The HTML of `describe_transfer`, markupsafe text, empty where there is no transfer model."""
+    found = describe_transfer(folder)
+    return Markup(FRAGMENT.render(found)) if found else Markup("")
 
 
 @matplotlib.rc_context(STYLE)
