@@ -22,7 +22,7 @@ from cisgrammar.layers import encode
 from cisgrammar.log import InputError
 from cisgrammar.losses import loss_by_name, smooth
 from cisgrammar.model import save_weights, score
-from cisgrammar.training import draw_epoch, draw_windows, log_prior_shift, positive_weights
+from cisgrammar.training import draw_epoch, draw_windows, log_prior_shift, positive_weights, rows_by_task
 
 DIVERGED = 100.0  # nats per window of weight 1; a network that knows nothing has less than 1
 PLATEAU_FACTOR = 0.3
@@ -123,7 +123,7 @@ def fingerprint(settings, parts, files):
     """
     digest = hashlib.sha256(json.dumps([settings, torch.__version__], sort_keys=True).encode())
     for data in (data for part in parts for data in part):
-        for name in ("codes", "channels", "label", "weight", "task", "domain"):
+        for name in ("codes", "channels", "label", "weight", "task", "domain", "window"):
             if data.get(name) is not None:
                 digest.update(np.ascontiguousarray(data[name]))
     for path in files:
@@ -156,12 +156,15 @@ def warm_plateau(step, n_steps, factor):
 
 def validate(network, data, tasks):
     """(mean loss, mean AUPRC over the tasks) on validation windows."""
-    logits = score(network, data["codes"], data.get("channels"), data.get("encoding"))[np.arange(len(tasks)), tasks]
+    windows = data.get("window", slice(None))
+    codes, channels = data["codes"][windows], data.get("channels")
+    channels = None if channels is None else channels[windows]
+    logits = score(network, codes, channels, data.get("encoding"), tasks=tasks)
     with np.errstate(invalid="ignore"):
         loss = np.mean(np.logaddexp(0, logits) - data["label"] * logits)
     if not np.isfinite(loss):
         return float(loss), np.nan
-    auprc = [average_precision_score(data["label"][tasks == t], logits[tasks == t]) for t in np.unique(tasks)]
+    auprc = [average_precision_score(data["label"][rows], logits[rows]) for rows in rows_by_task(tasks)]
     return float(loss), float(np.mean(auprc))
 
 
@@ -304,11 +307,11 @@ class Fitting:
         # Fabric's wrapper casts in `forward` alone.
         with self.fabric.autocast():
             features = self.network.features(sequences)
-            logits = self.network.head(features)
+            logits = self.network.head.chosen(features, task)
         features, logits = features.float(), logits.float()
         with_domains = settings["domains"] != "none" and "domain" in self.train
         aside = self.domain_loss(features, rows, number) if with_domains else 0.0
-        logits = logits[torch.arange(len(task)), :, task] + self.shift[task].unsqueeze(1)
+        logits = logits + self.shift[task].unsqueeze(1)
         more = self.loss_settings
         if self.positive_weight is not None:
             more = {"positive_weight": self.positive_weight[task].unsqueeze(1)}

@@ -9,10 +9,11 @@ from cisgrammar.files import atomic, read_json, write_json
 from cisgrammar.layers import encode
 
 
-def score(network, codes, channels=None, encoding=None, batch_size=512):
+def score(network, codes, channels=None, encoding=None, batch_size=512, tasks=None):
     """Logits of windows, as a float32 array (windows, tasks).
 
     codes: uint8 (windows, bases); channels: float (windows, channels, bases) or None; encoding: settings of `encode`
+    tasks: int array (windows,), the one task that each window is scored for, which gives an array (windows,); default all
     """
     device = next(network.parameters()).device
     network.eval()
@@ -21,7 +22,12 @@ def score(network, codes, channels=None, encoding=None, batch_size=512):
         for i in range(0, len(codes), batch_size):
             rows = slice(i, i + batch_size)
             more = None if channels is None else channels[rows]
-            logits.append(network(encode(codes[rows], more, device, **encoding or {})).cpu())
+            sequences = encode(codes[rows], more, device, **encoding or {})
+            if tasks is None:
+                logits.append(network(sequences).cpu())
+            else:
+                some = torch.as_tensor(tasks[rows]).to(device)
+                logits.append(network.head.chosen(network.features(sequences), some).mean(dim=1).cpu())
     return torch.cat(logits).numpy()
 
 

@@ -19,7 +19,7 @@ from cisgrammar.log import InputError
 from cisgrammar.model import score
 from cisgrammar.networks import Network
 
-RANKED = 4000  # training windows that sources are judged by
+RANKED = 2000  # training windows that sources are judged by
 
 
 class Parallel(Masked):
