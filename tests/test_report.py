@@ -167,7 +167,7 @@ def put_experiment(
     put_model(results / "training" / place, ["train"])
     models = {"cnn": 3, "transfer": 2.5, "pwm": 1.5, "kmers": 1.4, "covariates": 0.2}
     if transfer:
-        put_model(results / "transfer" / place / "from_others", ["head", "all"])
+        put_model(results / "transfer" / place / "from_related", ["head", "all"])
     else:
         del models["transfer"]
     label = np.repeat([1, 0], [n_pos, 360])

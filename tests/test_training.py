@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from cisgrammar.architectures import build_network, detectors
-from cisgrammar.engine import clip_members, fit, slack, validate
+from cisgrammar.engine import Layers, clip_members, fit, slack, validate
 from cisgrammar.extraction import write_sequences
 from cisgrammar.layers import one_hot
 from cisgrammar.log import InputError
@@ -22,6 +22,7 @@ from cisgrammar.training import (
     positive_weights,
     read_folds,
     read_task,
+    rows_by_task,
     set_up,
     start_network,
 )
@@ -240,7 +241,8 @@ def test_only_the_given_parameters_change(trained, windows):
         fabric,
         np.random.default_rng(0),
         "head",
-        network.head.parameters(),
+        [Layers(list(network.head.parameters()))],
+        [network.trunk],
     )
     after = network.state_dict()
     changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
@@ -259,7 +261,7 @@ def test_no_dropout_where_only_the_head_is_fitted(trained, windows):
         network.load_state_dict(trained[0].state_dict())
         torch.nn.init.zeros_(network.head.weight)
         arguments = {**SETTINGS, "epochs": 1}, set_up("cpu", 1, 0), np.random.default_rng(0), "head"
-        history = fit(network, *windows, *arguments, network.head.parameters())
+        history = fit(network, *windows, *arguments, [Layers(list(network.head.parameters()))], [network.trunk])
         found.append((copy_state(network), history))
     assert found[0][1]["kept"].idxmax() == 1
     assert equal_states(found[0][0], found[1][0])
@@ -528,11 +530,36 @@ def test_tasks_are_joined_in_order(tmp_path, genome):
     joined = join_tasks([one, two], "train", flank=True)
     assert joined["task"].tolist() == [0, 0, 0, 1, 1]
     assert joined["label"].tolist() == [1, 0, 0, 1, 0]
-    assert joined["codes"].shape == (5, 14)
-    assert joined["codes"][3, :4].tolist() == [4, 4, 0, 1]
+    # The chromosome repeats every 10 bp, so that all windows but the one at its end are the same: two are stored.
+    assert joined["codes"].shape == (2, 14)
+    parts = [read_task(path, "train", flank=True) for path in (one, two)]
+    np.testing.assert_array_equal(joined["codes"][joined["window"]], np.concatenate([part["codes"] for part in parts]))
+    assert joined["codes"][joined["window"]][3, :4].tolist() == [4, 4, 0, 1]
     assert (joined["window_bp"], joined["flank_bp"]) == (10, 2)
-    assert join_tasks([one, two], "train")["codes"].shape == (5, 10)
+    assert join_tasks([one, two], "train")["codes"].shape == (1, 10)
     assert read_task(two, "train", task=3)["task"].tolist() == [3, 3]
+
+
+def test_a_stored_window_is_drawn_for_each_of_its_labels(tmp_path, genome):
+    paths = [write_example(tmp_path / f"{n}.h5", genome, [0, 40], 10) for n in "ab"]
+    joined, one = join_tasks(paths, "train", flank=True), read_task(paths[0], "train", flank=True)
+    drawn, _ = draw_windows(joined, np.array([2, 0, 3]), np.random.default_rng(3))
+    apart, _ = draw_windows(one, np.array([0, 0, 1]), np.random.default_rng(3))
+    np.testing.assert_array_equal(drawn, apart)
+
+
+def test_rows_by_task():
+    assert [rows.tolist() for rows in rows_by_task(np.array([3, 0, 3, 0, 1]))] == [[1, 3], [4], [0, 2]]
+
+
+def test_the_chosen_outputs_are_those_of_all():
+    """Of three heads each window has one; the others are left out of the scores and of the loss."""
+    torch.manual_seed(1)
+    network = detectors(**SHAPE, tasks=3).eval()
+    codes = np.random.default_rng(1).integers(0, 4, (7, 30)).astype(np.uint8)
+    tasks = np.array([0, 2, 1, 1, 0, 2, 2])
+    expected = score(network, codes)[np.arange(7), tasks]
+    np.testing.assert_allclose(score(network, codes, tasks=tasks, batch_size=3), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_tasks_of_different_width_are_refused(tmp_path, genome):
@@ -555,6 +582,7 @@ def test_channels_of_tasks_are_joined(tmp_path, genome):
     ]
     joined, one = join_tasks(paths, "train"), read_task(paths[1], "train")
     assert joined["channels"].shape == (4, 1, 10)
+    assert joined["window"].tolist() == [0, 1, 2, 3]
     np.testing.assert_array_equal(joined["channels"][2:], one["channels"])
     (channel,) = joined["normalisation"]
     assert channel["name"] == "open"

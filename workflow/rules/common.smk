@@ -176,7 +176,6 @@ SIGNALS = {
 }
 NEGATIVES = sorted({*config["negatives"]["training"], *config["negatives"]["evaluation"]})
 START_MOTIFS = ["resources/jaspar/motifs.meme"] if config["training"]["start_from"] else []
-TRANSFER = config["transfer"]["enabled"] and len(EXPERIMENTS) > 1
 
 
 wildcard_constraints:
@@ -184,6 +183,7 @@ wildcard_constraints:
     tf="[A-Za-z0-9_-]+",
     name="[A-Za-z0-9_-]+",
     replicate="[^/]+",
+    sources="related|all_others|family|cell_type|tf|list|file",
 
 
 def for_each(pattern, keys=None):
@@ -199,9 +199,64 @@ def experiment(wildcards):
     return EXPERIMENTS[key]
 
 
+def list_sources(key, wanted):
+    """The experiments that a transfer model of one experiment may start from, by the name of the sources."""
+    others = [other for other in EXPERIMENTS if other != key]
+    if wanted == "list":
+        return [tuple(name.split("/")) for name in config["transfer"]["list"] if name != "/".join(key)]
+    same = {"cell_type": 0, "tf": 1}.get(wanted)
+    if same is not None:
+        others = [other for other in others if other[same] == key[same]]
+    return [] if wanted == "file" else others
+
+
 def sources(wildcards):
-    """The experiments that a transfer model is pre-trained on: all but the target."""
-    return [key for key in EXPERIMENTS if key != (wildcards.cell_type, wildcards.tf)]
+    """The experiments that a transfer model may start from."""
+    key, wanted = (wildcards.cell_type, wildcards.tf), wildcards.sources
+    found = list_sources(key, wanted)
+    unknown = ["/".join(name) for name in found if name not in EXPERIMENTS]
+    if unknown:
+        raise WorkflowError(f"transfer.list: {', '.join(unknown)} not among the experiments of {config['samples']}")
+    if not found and wanted != "file":
+        raise WorkflowError(f"transfer: {'/'.join(key)} has no source in from_{wanted}; take other sources")
+    return found
+
+
+def source_models(wildcards):
+    """(names, weights, descriptions) of the networks that a transfer model may start from."""
+    wanted, folder = wildcards.sources, f"results/transfer/{wildcards.cell_type}/{wildcards.tf}"
+    if wanted == "file":
+        path = local_path(config["transfer"]["file"] or "")
+        description = os.path.splitext(path)[0] + ".json"
+        for file in (path, description):
+            if not os.path.isfile(file):
+                raise WorkflowError(
+                    f"transfer.file: {file or 'none'} is missing; name weights that have a .json beside them"
+                )
+        return [os.path.basename(path)], [path], [description]
+    if wanted in ("related", "list"):
+        keys, stem = sources(wildcards), "results/training/{cell_type}/{tf}/model"
+        return ["/".join(key) for key in keys], for_each(stem + ".safetensors", keys), for_each(stem + ".json", keys)
+    pretrained = f"{folder}/from_{wanted}/pretrained"
+    return [wanted], [pretrained + ".safetensors"], [pretrained + ".json"]
+
+
+def transferred(key, thing):
+    """A file of the transfer model of one experiment."""
+    return f"results/transfer/{key[0]}/{key[1]}/from_{config['transfer']['sources']}/{thing}"
+
+
+# The experiments that have a transfer model. Which experiments are of a family is known when JASPAR has been read.
+TRANSFERRED = [
+    key
+    for key in (EXPERIMENTS if config["transfer"]["enabled"] else [])
+    if config["transfer"]["sources"] == "file" or list_sources(key, config["transfer"]["sources"])
+]
+
+
+def models(wildcards):
+    """Names of the models of an experiment, in the order of `delivered`."""
+    return ["cnn", "transfer"] if (wildcards.cell_type, wildcards.tf) in TRANSFERRED else ["cnn"]
 
 
 def experiment_files(wildcards):
@@ -387,9 +442,9 @@ def called_peaks(wildcards):
 
 def delivered(wildcards, thing):
     """A file of each model of one experiment: the network trained from scratch, then the transferred one."""
-    folder = f"{wildcards.cell_type}/{wildcards.tf}"
-    transferred = [f"results/transfer/{folder}/from_others/{thing}"] if TRANSFER else []
-    return [f"results/training/{folder}/{thing}", *transferred]
+    key = (wildcards.cell_type, wildcards.tf)
+    more = [transferred(key, thing)] if key in TRANSFERRED else []
+    return [f"results/training/{key[0]}/{key[1]}/{thing}", *more]
 
 
 def sequences_to_score(wildcards):

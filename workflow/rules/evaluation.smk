@@ -45,7 +45,7 @@ rule evaluate_model:
         mem_mb=grows(4000, 20, "sequences"),
         runtime=grows(240, 1, "sequences"),
     params:
-        models=["cnn", "transfer"] if TRANSFER else ["cnn"],
+        models=models,
         evaluation=config["evaluation"],
         covariates=config["negatives"]["covariates"],
         unknown_share=config["peaks"]["unknown_share"],

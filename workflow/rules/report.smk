@@ -1,6 +1,8 @@
 rule write_report:
     input:
-        code=library("log", "files", "splits", "page", "reads_page", "grammar_page", "report"),
+        code=library(
+            "log", "files", "splits", "page", "reads_page", "grammar_page", "curves", "transfer_page", "report"
+        ),
         template=workflow.source_path("../report/report.html.jinja"),
         splits="resources/genome/splits.tsv",
         summary="results/summary.tsv",

@@ -25,7 +25,7 @@ rule score_variants:
         mem_mb=lambda wildcards, input, attempt: int((3000 + 5 * input.size_mb) * attempt),
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
-        models=["cnn", "transfer"] if TRANSFER else ["cnn"],
+        models=models,
     script:
         "../scripts/score_variants.py"
 

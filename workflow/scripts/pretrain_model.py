@@ -4,23 +4,30 @@ start_log(snakemake.log[0])
 import logging
 
 import numpy as np
+import pandas as pd
 from cisgrammar.engine import Checkpoint, fingerprint, fit
+from cisgrammar.families import same_family
 from cisgrammar.files import write_table
 from cisgrammar.meme import read_meme
 from cisgrammar.model import save_model
 from cisgrammar.networks import receptive_field
 from cisgrammar.splits import read_splits
 from cisgrammar.training import check_strands, describe, join_tasks, network_settings, set_up, start_network
+from cisgrammar.transfer import balance_tasks
 
 settings, seed = {**snakemake.params.training, "epochs": snakemake.params.epochs}, snakemake.params.seed
 fabric = set_up(snakemake.params.device, snakemake.threads, seed, settings["precision"])
-train = join_tasks(snakemake.input.sequences, "train", flank=True)
-validation = join_tasks(snakemake.input.sequences, "validation")
-names, cell_types = np.unique([source.split("/")[0] for source in snakemake.params.sources], return_inverse=True)
+files = dict(zip(snakemake.params.sources, snakemake.input.sequences, strict=True))
+if snakemake.input.families:
+    table = pd.read_csv(snakemake.input.families[0], sep="\t", keep_default_na=False)
+    files = {source: files[source] for source in same_family(snakemake.wildcards.tf, list(files), table)}
+train = balance_tasks(join_tasks(list(files.values()), "train", flank=True))
+validation = join_tasks(list(files.values()), "validation")
+names, cell_types = np.unique([source.split("/")[0] for source in files], return_inverse=True)
 train["domain"] = cell_types[train["task"]]
 if settings["domains"] != "none" and len(names) < 2:
     logging.warning("domains: %s has no effect: all sources are of %s", settings["domains"], names[0])
-built = network_settings(settings, train, tasks=len(snakemake.input.sequences))
+built = network_settings(settings, train, tasks=len(files))
 motifs = read_meme(snakemake.input.motifs[0]) if settings["start_from"] else {}
 network = start_network(built, settings, train["window_bp"], motifs)
 key = fingerprint([settings, built, seed, snakemake.threads], [(train, validation)], snakemake.input.code)
@@ -39,7 +46,7 @@ description = describe(
     seed=seed,
     device=fabric.device.type,
     validation_auprc=float(history.loc[history["kept"] == 1, "validation_auprc"].iloc[-1]),
-    sources=snakemake.params.sources,
+    sources=list(files),
 )
 save_model(network, description, snakemake.output.weights, snakemake.output.description)
 checkpoint.clear()

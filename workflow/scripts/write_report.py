@@ -12,6 +12,7 @@ provenance = {
     "config": yaml.safe_dump(snakemake.params.config, sort_keys=False, allow_unicode=True),
     "versions": {"cisgrammar": cisgrammar.__version__, **{name: version(name) for name in PACKAGES}},
     "seed": snakemake.params.config["seed"],
+    "sources": snakemake.params.config["transfer"]["sources"],
 }
 write_report(
     [tuple(key) for key in snakemake.params.experiments],

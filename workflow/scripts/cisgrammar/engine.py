@@ -22,7 +22,7 @@ from cisgrammar.layers import encode
 from cisgrammar.log import InputError
 from cisgrammar.losses import loss_by_name, smooth
 from cisgrammar.model import save_weights, score
-from cisgrammar.training import draw_epoch, draw_windows, log_prior_shift, positive_weights
+from cisgrammar.training import draw_epoch, draw_windows, log_prior_shift, positive_weights, rows_by_task
 
 DIVERGED = 100.0  # nats per window of weight 1; a network that knows nothing has less than 1
 PLATEAU_FACTOR = 0.3
@@ -42,6 +42,33 @@ class Progress:
     done: bool = False
     losses: list = field(default_factory=list)
     history: list = field(default_factory=list)
+
+
+@dataclass
+class Layers:
+    """Parameters that one phase of training fits alike.
+
+    share: of the learning rate; start: tensors that they are pulled to, one each, or none; pull: how strongly, per step
+    and learning rate, as weight decay pulls to zero: L2-SP (Li et al. 2018, ICML), decoupled from the gradient as AdamW's
+    decay is, which it replaces for these parameters
+    """
+
+    parameters: list
+    share: float = 1.0
+    start: list = field(default_factory=list)
+    pull: float = 0.0
+
+    def group(self):
+        """What the optimiser is told of them."""
+        more = {"weight_decay": 0.0} if self.start and self.pull else {}
+        return {"params": self.parameters, "share": self.share, **more}
+
+    def draw_back(self, rate):
+        """Move the parameters towards their start after a step with this learning rate."""
+        if self.pull:
+            with torch.no_grad():
+                for parameter, start in zip(self.parameters, self.start, strict=bool(self.start)):
+                    parameter.lerp_(start.to(parameter), min(1.0, rate * self.share * self.pull))
 
 
 class Checkpoint:
@@ -96,7 +123,7 @@ def fingerprint(settings, parts, files):
     """
     digest = hashlib.sha256(json.dumps([settings, torch.__version__], sort_keys=True).encode())
     for data in (data for part in parts for data in part):
-        for name in ("codes", "channels", "label", "weight", "task", "domain"):
+        for name in ("codes", "channels", "label", "weight", "task", "domain", "window"):
             if data.get(name) is not None:
                 digest.update(np.ascontiguousarray(data[name]))
     for path in files:
@@ -129,12 +156,15 @@ def warm_plateau(step, n_steps, factor):
 
 def validate(network, data, tasks):
     """(mean loss, mean AUPRC over the tasks) on validation windows."""
-    logits = score(network, data["codes"], data.get("channels"), data.get("encoding"))[np.arange(len(tasks)), tasks]
+    windows = data.get("window", slice(None))
+    codes, channels = data["codes"][windows], data.get("channels")
+    channels = None if channels is None else channels[windows]
+    logits = score(network, codes, channels, data.get("encoding"), tasks=tasks)
     with np.errstate(invalid="ignore"):
         loss = np.mean(np.logaddexp(0, logits) - data["label"] * logits)
     if not np.isfinite(loss):
         return float(loss), np.nan
-    auprc = [average_precision_score(data["label"][tasks == t], logits[tasks == t]) for t in np.unique(tasks)]
+    auprc = [average_precision_score(data["label"][rows], logits[rows]) for rows in rows_by_task(tasks)]
     return float(loss), float(np.mean(auprc))
 
 
@@ -202,10 +232,10 @@ def passes(n_steps, epochs, steps):
 class Fitting:
     """One phase of training: what `fit` changes from step to step, and what a checkpoint restores."""
 
-    def __init__(self, network, train, settings, fabric, rng, phase, parameters):
+    def __init__(self, network, train, settings, fabric, rng, phase, layers=None, still=()):
         self.network, self.train, self.settings, self.fabric, self.phase = network, train, settings, fabric, phase
-        self.dropout = parameters is None
-        self.fitted = list(network.parameters()) if parameters is None else list(parameters)
+        self.layers, self.still = layers or [Layers(list(network.parameters()))], still
+        self.fitted = [parameter for some in self.layers for parameter in some.parameters]
         chosen = {id(parameter) for parameter in self.fitted}
         for parameter in network.parameters():
             parameter.requires_grad_(id(parameter) in chosen)
@@ -224,10 +254,9 @@ class Fitting:
         if settings["loss"] == "weighted_cross_entropy":
             self.positive_weight = positive_weights(self.labels, self.tasks, ratio).to(fabric.device)
         self.domain_head = self.start_domains()
-        more = [] if self.domain_head is None else list(self.domain_head.parameters())
-        self.optimizer = torch.optim.AdamW(
-            [*self.fitted, *more], lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
-        )
+        more = [] if self.domain_head is None else [Layers(list(self.domain_head.parameters()))]
+        groups = [layers.group() for layers in (*self.layers, *more)]
+        self.optimizer = torch.optim.AdamW(groups, lr=settings["learning_rate"], weight_decay=settings["weight_decay"])
         _, self.stepper = fabric.setup(network, self.optimizer)
         self.average = copy.deepcopy(network) if settings["ema"] else None
         self.progress, self.kept = Progress(), copy.deepcopy(network.state_dict())
@@ -286,7 +315,7 @@ class Fitting:
         number = (self.progress.epoch - 1) * self.n_steps + self.progress.step
         rate, momentum = self.rate(number)
         for group in self.optimizer.param_groups:
-            group["lr"], group["betas"] = rate, (momentum, group["betas"][1])
+            group["lr"], group["betas"] = group["share"] * rate, (momentum, group["betas"][1])
         sequences = encode(*draw_windows(self.train, rows, rng), device, **self.train.get("encoding", {}))
         task = torch.as_tensor(self.tasks[rows]).to(device)
         label = torch.as_tensor(self.train["label"][rows]).float().to(device)
@@ -294,11 +323,11 @@ class Fitting:
         # Fabric's wrapper casts in `forward` alone.
         with self.fabric.autocast():
             features = self.network.features(sequences)
-            logits = self.network.head(features)
+            logits = self.network.head.chosen(features, task)
         features, logits = features.float(), logits.float()
         with_domains = settings["domains"] != "none" and "domain" in self.train
         aside = self.domain_loss(features, rows, number) if with_domains else 0.0
-        logits = logits[torch.arange(len(task)), :, task] + self.shift[task].unsqueeze(1)
+        logits = logits + self.shift[task].unsqueeze(1)
         more = self.loss_settings
         if self.positive_weight is not None:
             more = {"positive_weight": self.positive_weight[task].unsqueeze(1)}
@@ -309,6 +338,8 @@ class Fitting:
         self.fabric.backward(loss + aside)
         clip_members(self.fitted, settings["largest_gradient"])
         self.stepper.step()
+        for layers in self.layers:
+            layers.draw_back(rate)
         if self.average is not None:
             average_weights(self.average, self.network, settings["ema"], number)
         return loss.detach() / logits.shape[1]
@@ -332,7 +363,9 @@ class Fitting:
         batches = np.array_split(self.draw(rng), self.n_steps)
         if current:
             restore_random(current, rng)
-        self.network.train(self.dropout)
+        self.network.train()
+        for module in self.still:
+            module.eval()
         title = f"{self.phase} epoch {progress.epoch} of {self.settings['epochs']}"
         losses = []
         for rows in tqdm(batches[progress.step :], title, leave=False, disable=not sys.stderr.isatty(), unit="step"):
@@ -395,7 +428,7 @@ class Fitting:
         progress.epoch, progress.step, progress.losses = progress.epoch + 1, 0, []
 
 
-def fit(network, train, validation, settings, fabric, rng, phase, parameters=None, checkpoint=None):
+def fit(network, train, validation, settings, fabric, rng, phase, layers=None, still=(), checkpoint=None):
     """Fit a network and leave it with the weights that do best on the validation windows.
 
     network: Network, on the CPU; changed in place
@@ -404,7 +437,8 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
     of one width
     settings: the section `training` of the configuration
     fabric: lightning Fabric; rng: numpy Generator; phase: word for the history
-    parameters: the parameters to fit; the others stay bit for bit as they are, and dropout is off; default all
+    layers: list of Layers, the parameters to fit, default all; the others stay bit for bit as they are
+    still: modules without dropout whose statistics of normalisation stay as they are, those that are not fitted
     checkpoint: Checkpoint from which a training that was killed goes on, on a CPU to the same weights bit for bit
     The optimiser is AdamW, gradients are clipped member by member. Kept are the latest weights whose validation AUPRC is
     within `slack` of the best so far, the starting weights being epoch 0; training stops after `patience` epochs in
@@ -413,7 +447,7 @@ def fit(network, train, validation, settings, fabric, rng, phase, parameters=Non
     Raises InputError when the loss is no number or above `DIVERGED`, with the step and the rate; the network then has the
     weights kept so far.
     """
-    fitting = Fitting(network, train, settings, fabric, rng, phase, parameters)
+    fitting = Fitting(network, train, settings, fabric, rng, phase, layers, still)
     state = checkpoint.read(phase) if checkpoint else None
     if state:
         fitting.restore(state, rng)

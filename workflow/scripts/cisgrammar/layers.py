@@ -154,3 +154,7 @@ class MemberLinear(nn.Module):
 
     def forward(self, values):
         return torch.einsum("nmi,moi->nmo", values, self.weight) + self.bias
+
+    def chosen(self, values, outputs):
+        """One output of each window, (windows, members); outputs: int64 (windows,), which. The others are not computed."""
+        return torch.einsum("nmi,mni->nm", values, self.weight[:, outputs]) + self.bias[:, outputs].T

@@ -9,20 +9,28 @@ from cisgrammar.files import atomic, read_json, write_json
 from cisgrammar.layers import encode
 
 
-def score(network, codes, channels=None, encoding=None, batch_size=512):
+def score(network, codes, channels=None, encoding=None, batch_size=512, tasks=None):
     """Logits of windows, the mean of the members, as a float32 array (windows, tasks).
 
     codes: uint8 (windows, bases); channels: float (windows, channels, bases) or None; encoding: settings of `encode`
+    tasks: int array (windows,), the one task that each window is scored for, which gives an array (windows,); default all
     """
-    return _ask(network, network, codes, channels, encoding, batch_size)
+
+    def ask(sequences, rows):
+        if tasks is None:
+            return network(sequences)
+        some = torch.as_tensor(tasks[rows]).to(sequences.device)
+        return network.head.chosen(network.features(sequences), some).mean(dim=1)
+
+    return _ask(network, ask, codes, channels, encoding, batch_size)
 
 
 def score_members(network, codes, channels=None, encoding=None, batch_size=512):
     """Logits of windows by each member, as a float32 array (windows, members, tasks); arguments as of `score`."""
-    return _ask(network, network.member_logits, codes, channels, encoding, batch_size)
+    return _ask(network, lambda sequences, _: network.member_logits(sequences), codes, channels, encoding, batch_size)
 
 
-def _ask(network, function, codes, channels, encoding, batch_size):
+def _ask(network, ask, codes, channels, encoding, batch_size):
     device = next(network.parameters()).device
     network.eval()
     logits = []
@@ -30,7 +38,7 @@ def _ask(network, function, codes, channels, encoding, batch_size):
         for i in range(0, len(codes), batch_size):
             rows = slice(i, i + batch_size)
             more = None if channels is None else channels[rows]
-            logits.append(function(encode(codes[rows], more, device, **encoding or {})).cpu())
+            logits.append(ask(encode(codes[rows], more, device, **encoding or {}), rows).cpu())
     return torch.cat(logits).numpy()
 
 

@@ -17,6 +17,7 @@ from cisgrammar.log import InputError
 from cisgrammar.page import STYLE, as_svg, data_uri, read_table
 from cisgrammar.reads_page import describe_reads, draw_reads
 from cisgrammar.splits import SPLITS
+from cisgrammar.transfer_page import transfer_fragment
 
 # Colours of Okabe and Ito (2008, Color Universal Design), never the only sign that tells models apart.
 MODELS = {
@@ -71,7 +72,7 @@ def write_report(experiments, folder, output, provenance, template, splits, meas
     content = {
         "entries": entries,
         "forests": [forest(entries[i : i + ROWS_PER_FIGURE]) for i in range(0, len(entries), ROWS_PER_FIGURE)],
-        "sections": (section(entry, folder) for entry in entries),
+        "sections": (section(entry, folder, provenance.get("sources", "related")) for entry in entries),
         "models": {key: model for key, model in MODELS.items() if any(key in entry["scores"] for entry in entries)},
         "provenance": provenance,
         "splits": chromosomes(splits),
@@ -256,15 +257,18 @@ def summarise(cell_type, tf, folder, summary, reads=None):
     }
 
 
-def section(entry, folder):
-    """What `summarise` says of an experiment, its tables as lists of dicts, its figures as data URIs."""
+def section(entry, folder, sources):
+    """What `summarise` says of an experiment, its tables as lists of dicts, its figures as data URIs.
+
+    sources: of transfer, as in the configuration
+    """
     place = entry["place"]
     logging.info("section of %s in %s", entry["tf"], entry["cell_type"])
     counts = read_table(folder / "peaks" / place / "counts.tsv").to_dict("records")
     balance = on_matched(folder / "negatives" / place / "balance.tsv")
     runs = [training_run("training", folder / "training" / place)]
     if "transfer" in entry["scores"]:
-        runs.append(training_run("transfer", folder / "transfer" / place / "from_others"))
+        runs.append(training_run("transfer", folder / "transfer" / place / f"from_{sources}"))
     motifs = read_motifs(folder / "motifs" / place / "matches.tsv")
     for motif in motifs[:N_MOTIFS]:
         logo = folder / "motifs" / place / "logos" / f"{motif['motif']}.png"
@@ -289,6 +293,7 @@ def section(entry, folder):
         calibrated=[key for key in MODELS if key in calibration],
         reliability=reliability_plots(calibration),
         runs=runs,
+        transfer=transfer_fragment(folder / "transfer" / place / f"from_{sources}"),
         motifs=motifs[:N_MOTIFS],
         n_motifs=len(motifs),
         contributions=contributions(folder / "interpretation" / place / "contributions.h5"),

@@ -58,8 +58,8 @@ def read_sequences(path, split=None, flank=False):
     flank: whether codes, channels and mask come with the flanks
     Returns a dict: codes uint8 (windows, bases); channels float16 (windows, channels, bases) or None; mask bool (windows,
     bases), False in padding; chrom, negatives (str), start, end, length (int64, bp), label (uint8), weight (float32);
-    window_bp, flank_bp (int); normalisation, a list of dicts name, mean, sd, one per channel; encoding, what
-    `layers.encode` is to be told.
+    window_bp, flank_bp (int); genome, its checksum; normalisation, a list of dicts name, mean, sd, one per channel;
+    encoding, what `layers.encode` is to be told.
     Raises InputError when there is no such window.
     """
     with h5py.File(path, "r") as store:
@@ -75,6 +75,7 @@ def read_sequences(path, split=None, flank=False):
         data["channels"] = read_rows(store["channels"], rows, columns) if "channels" in store else None
         described = [store.attrs[name].tolist() for name in ("channels", "mean", "sd")]
         data["encoding"] = {name: store.attrs[name] for name in ENCODING}
+        genome = str(store.attrs["genome"])
     data["encoding"] |= {name: bool(data["encoding"][name]) for name in ENCODING[1:]}
     data["normalisation"] = [
         dict(zip(("name", "mean", "sd"), one, strict=True)) for one in zip(*described, strict=True)
@@ -83,7 +84,7 @@ def read_sequences(path, split=None, flank=False):
     beside = 2 * flank_bp if flank else 0
     data["mask"] = inside(data["length"] + beside, window_bp + beside)
     hide_padding(data["codes"], data["channels"], data["mask"])
-    return {**data, "window_bp": window_bp, "flank_bp": flank_bp}
+    return {**data, "window_bp": window_bp, "flank_bp": flank_bp, "genome": genome}
 
 
 def hide_padding(codes, channels, mask):

@@ -43,21 +43,29 @@ def draw_epoch(labels, tasks, negatives_per_positive, rng):
     labels, tasks: int arrays (windows,). Returns an int array of row numbers.
     """
     rows = [np.flatnonzero(labels == 1)]
-    for task in np.unique(tasks):
-        negatives = np.flatnonzero((tasks == task) & (labels == 0))
-        n = min(len(negatives), math.ceil(negatives_per_positive * np.sum(labels[tasks == task])))
+    for own in rows_by_task(tasks):
+        negatives = own[labels[own] == 0]
+        n = min(len(negatives), math.ceil(negatives_per_positive * np.sum(labels[own])))
         rows.append(rng.choice(negatives, n, replace=False))
     return rng.permutation(np.concatenate(rows))
+
+
+def rows_by_task(tasks):
+    """The rows of each task that has any, a list of int arrays; time grows with rows and tasks, not with their product."""
+    order = np.argsort(tasks, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(tasks[order])) + 1)
 
 
 def draw_windows(data, rows, rng):
     """Windows, each shifted by a random number of bases within its flanks.
 
-    data: dict of `read_sequences` with flanks; `channels` and `length` may be absent
+    data: dict of `read_sequences` with flanks; `channels` and `length` may be absent; with `window` a row is a label, and
+    its window is another (`join_tasks`)
     Returns (codes (len(rows), window_bp), channels (len(rows), channels, window_bp) or None).
     """
     width, flank = data["window_bp"], data["flank_bp"]
     shifts = rng.integers(0, 2 * flank + 1, len(rows))
+    rows = data["window"][rows] if "window" in data else rows
     codes = np.lib.stride_tricks.sliding_window_view(data["codes"], width, axis=1)[rows, shifts]
     channels = data.get("channels")
     if channels is not None:
@@ -104,6 +112,7 @@ def describe(built, field_bp, data, splits, **more):
         "chromosomes": chromosomes,
         "channels": data.get("normalisation", []),
         "encoding": data.get("encoding", {}),
+        "genome": data.get("genome", ""),
         **more,
     }
 
@@ -157,8 +166,10 @@ def cut_flanks(data):
 
 
 def join_tasks(paths, split, flank=False):
-    """Windows of several experiments in one dict; the head of each is its place in `paths`.
+    """Windows of several experiments in one store; the head of each is its place in `paths`.
 
+    A row is a label: `label`, `weight`, `task` and `window`, the place of its window in `codes`, `channels` and `length`. A
+    window that several experiments have is in there once, where windows have no channels, which differ between experiments.
     Raises InputError when their windows differ in width, or their channels in name.
     """
     parts = [read_task(path, split, flank, task) for task, path in enumerate(paths)]
@@ -167,14 +178,21 @@ def join_tasks(paths, split, flank=False):
     names = {(*(channel["name"] for channel in part["normalisation"]), *part["encoding"].values()) for part in parts}
     if len(names) > 1:
         raise InputError(f"channels differ among {', '.join(map(str, paths))}; rerun the target `sequences`")
-    arrays = ["codes", "label", "weight", "task", "length", *(["channels"] if parts[0]["channels"] is not None else [])]
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in arrays}
+    labels = {name: np.concatenate([part[name] for part in parts]) for name in ("label", "weight", "task")}
+    arrays = ["codes", "length", *(["channels"] if parts[0]["channels"] is not None else [])]
+    stored = {name: np.concatenate([part[name] for part in parts]) for name in arrays}
+    window = np.arange(len(labels["label"]))
+    if "channels" not in stored:
+        # Padding is a code of its own, so that equal codes are equal windows.
+        keys = np.ascontiguousarray(stored["codes"]).view(f"V{stored['codes'].shape[1]}").ravel()
+        _, first, window = np.unique(keys, return_index=True, return_inverse=True)
+        stored = {name: values[first] for name, values in stored.items()}
     normalisation = [
         {"name": same[0]["name"], **{key: [channel[key] for channel in same] for key in ("mean", "sd")}}
         for same in zip(*(part["normalisation"] for part in parts), strict=True)
     ]
-    alike = {name: parts[0][name] for name in ("window_bp", "flank_bp", "encoding")}
-    return {**joined, **alike, "normalisation": normalisation}
+    alike = {name: parts[0][name] for name in ("window_bp", "flank_bp", "encoding", "genome")}
+    return {**labels, **stored, **alike, "window": window, "normalisation": normalisation}
 
 
 def count_channels(data):
