@@ -154,9 +154,16 @@ def test_validate_by_hand():
             super().__init__()
             self.unused = torch.nn.Parameter(torch.zeros(1))
 
-        def forward(self, sequences):
+        @property
+        def head(self):
+            return self
+
+        def features(self, sequences):
             logit = 4 * sequences[:, 0, 0] - 2
             return torch.stack([logit, torch.full_like(logit, 7)], dim=1)
+
+        def chosen(self, features, tasks):
+            return features.gather(1, tasks.unsqueeze(1))
 
     codes = np.array([[0, 3], [0, 3], [1, 2], [1, 2]], dtype=np.uint8)  # palindromes alone, AT and CG
     loss, auprc = validate(Logits(), {"codes": codes, "label": np.array([1, 0, 0, 1])}, np.zeros(4, dtype=int))

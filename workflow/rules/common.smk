@@ -203,7 +203,8 @@ def list_sources(key, wanted):
     """The experiments that a transfer model of one experiment may start from, by the name of the sources."""
     others = [other for other in EXPERIMENTS if other != key]
     if wanted == "list":
-        return [tuple(name.split("/")) for name in config["transfer"]["list"] if name != "/".join(key)]
+        listed = config["transfer"]["list"]
+        return [other for other in (tuple(name.split("/")) for name in listed) if other != key]
     same = {"cell_type": 0, "tf": 1}.get(wanted)
     if same is not None:
         others = [other for other in others if other[same] == key[same]]
@@ -214,7 +215,7 @@ def sources(wildcards):
     """The experiments that a transfer model may start from."""
     key, wanted = (wildcards.cell_type, wildcards.tf), wildcards.sources
     found = list_sources(key, wanted)
-    unknown = ["/".join(name) for name in found if name not in EXPERIMENTS]
+    unknown = [f"{cell_type}/{tf}" for cell_type, tf in found if (cell_type, tf) not in EXPERIMENTS]
     if unknown:
         raise WorkflowError(f"transfer.list: {', '.join(unknown)} not among the experiments of {config['samples']}")
     if not found and wanted != "file":
@@ -235,10 +236,11 @@ def source_models(wildcards):
                 )
         return [os.path.basename(path)], [path], [description]
     if wanted in ("related", "list"):
-        keys, stem = sources(wildcards), "results/training/{cell_type}/{tf}/model"
-        return ["/".join(key) for key in keys], for_each(stem + ".safetensors", keys), for_each(stem + ".json", keys)
+        keys, path = sources(wildcards), "results/training/{cell_type}/{tf}/model"
+        files = [for_each(f"{path}.{end}", keys) for end in ("safetensors", "json")]
+        return [f"{cell_type}/{tf}" for cell_type, tf in keys], *files
     pretrained = f"{folder}/from_{wanted}/pretrained"
-    return [wanted], [pretrained + ".safetensors"], [pretrained + ".json"]
+    return [wanted], [f"{pretrained}.safetensors"], [f"{pretrained}.json"]
 
 
 def transferred(key, thing):
