@@ -6,7 +6,7 @@ import pytest
 from cisgrammar.dna import CODES, reverse_complement_codes
 from cisgrammar.intervals import read_bed
 from cisgrammar.layers import one_hot
-from cisgrammar.sites import COLUMNS, call_sites, write_sites
+from cisgrammar.sites import COLUMNS, call_sites, mark_active, write_sites
 
 MOTIF = "TGACTCAGC"
 
@@ -74,3 +74,13 @@ def test_sites_in_the_genome(tmp_path):
     assert table.iloc[0].tolist() == ["chr1", 101, 110, "m", "30", "+", "-1", "9"]
     assert table.iloc[1].tolist() == ["chr1", 205, 214, "m", "600", "-", "2.5", "18"]
     assert len(table) == 2
+
+
+def test_active_sites_by_hand():
+    """Ten stretches of 3 bp in a window of 12; the two at 4 and 5 sum to 5, all others to less."""
+    values = np.zeros((1, 4, 12))
+    values[0, 2, 4:8] = [1, 3, 1, 1]
+    sites = pd.DataFrame([("m", 0, s, s + 3, "+", 1.0, 0.1, c) for s, c in ((4, 5.0), (6, 2.0))], columns=COLUMNS)
+    assert mark_active(sites, values, 0.2)["active"].tolist() == [True, False]
+    assert mark_active(sites, values, 1.0)["active"].tolist() == [True, True]
+    assert mark_active(sites[:0], values, 0.2)["active"].tolist() == []

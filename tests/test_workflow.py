@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import pandas as pd
 import pysam
 import pytest
@@ -94,7 +95,8 @@ def test_best_motif_is_the_planted_one(demo, cell_type, tf):
     matches = pd.read_csv(demo / f"results/motifs/{cell_type}/{tf}/matches.tsv", sep="\t")
     assert list(matches.columns) == [
         *("motif", "n_sites", "jaspar_id", "jaspar_name", "p", "q", "offset", "strand", "e"),
-        *("overlap", "js", "kl", "own", "own_rank", "own_p", "null_p", "null_best", "untrained_p"),
+        *("overlap", "js", "kl", "own", "own_rank", "own_p", "null_p", "null_best", "untrained_p", "untrained_best"),
+        *("better", "members", "n_members"),
     ]
     known = pd.read_csv(demo / "resources/jaspar/motifs.tsv", sep="\t").set_index("jaspar_id")
     assert known.loc[matches["jaspar_id"][0], "tf_family"] == known.loc[PLANTED[tf], "tf_family"]
@@ -230,7 +232,23 @@ def test_motifs_are_the_planted_ones(demo):
     for cell_type, tf in EXPERIMENTS:
         best = pd.read_csv(demo / f"results/motifs/{cell_type}/{tf}/matches.tsv", sep="\t").iloc[0]
         assert (best["jaspar_id"], best["own"], best["own_rank"]) == (planted[tf], "name", 1)
-        assert best["p"] < 1e-6 and best["p"] < best["null_best"]
+        assert best["p"] < 1e-6 and best["p"] < min(best["null_best"], best["untrained_best"])
+        assert (best["better"], best["members"], best["n_members"]) == (1, 2, 2)
+        filters = pd.read_csv(demo / f"results/motifs/{cell_type}/{tf}/filters.tsv", sep="\t")
+        own = filters[(filters["own"] == "name") & (filters["better"] == 1)]
+        assert "windows" in set(own["source"]) and filters["members"].between(0, 2).all()
+        with h5py.File(demo / f"results/interpretation/{cell_type}/{tf}/negatives.h5") as store:
+            assert 1 <= len(store["contributions"]) <= 20
+
+
+def test_designs_obey_the_rule_of_the_simulation(demo):
+    """Made for SPI1's networks, they hold SPI1 with its partner behind it, and no site of the others."""
+    folder = demo / "results/design/spi1"
+    designs, scores, edits = (pd.read_csv(folder / f"{name}.tsv", sep="\t") for name in ("designs", "scores", "edits"))
+    assert designs["reached"].tolist() == [1, 1] and designs["edits"].between(1, 20).all()
+    assert (scores["rule"] == scores["wanted"]).all()
+    assert edits.groupby("design").size().tolist() == designs.sort_values("design")["edits"].tolist()
+    assert (folder / "designs.fa").read_text().count(">") == 2
 
 
 def test_variants_break_planted_sites(demo, again, tmp_path):
@@ -410,7 +428,10 @@ def test_mappability_is_measured_when_asked_for(mappability, tmp_path):
 
 
 def test_every_stage_is_a_target(tmp_path):
-    stages = "references peaks negatives sequences training transfer evaluation interpretation motifs predict variants report"
+    stages = (
+        "references peaks negatives sequences training transfer evaluation interpretation motifs predict variants design "
+        "report"
+    )
     for stage in stages.split():
         done = snakemake(tmp_path / "run", "-n", stage)
         assert done.returncode == 0, said(done)
@@ -424,6 +445,12 @@ def test_every_stage_is_a_target(tmp_path):
         ({"negatives": {"ratio": -1}}, ["negatives.ratio"]),
         ({"references": {"mappability": 5}}, ["references.mappability", "5 is less than the minimum of 10"]),
         ({"samples": "nowhere.tsv"}, ["nowhere.tsv", "missing"]),
+        ({"design": [{"name": "a", "on": ["erythroid/NONE"]}]}, ["design: a: erythroid/NONE is no experiment"]),
+        (
+            {"design": [{"name": "a", "on": ["erythroid/CTCF"], "off": ["erythroid/CTCF"]}]},
+            ["design: a", "named more than once"],
+        ),
+        ({"design": [{"name": "a", "on": ["erythroid/CTCF"], "start": "no.fa"}]}, ["design: a", "no.fa is missing"]),
         (
             {"sequences": {"channels": {"open": "no/{cell_type}.bw"}}},
             ["sequences.channels: open", "erythroid.bw", "missing"],

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from memelite import tomtom
 
-COLUMNS = ["e", "overlap", "js", "kl", "own", "own_rank", "own_p", "null_p", "null_best", "untrained_p"]
+COLUMNS = ["e", "overlap", "js", "kl", "own", "own_rank", "own_p"]
+NULLS = ["null_p", "null_best", "untrained_p", "untrained_best", "better"]
 
 
 def aligned_columns(query, target, offset, strand):
@@ -51,35 +52,51 @@ def best_p(queries, targets):
     return np.clip(tomtom(queries, targets, n_jobs=1)[0], 1e-300, 1) if queries else np.ones((0, len(targets)))
 
 
-def add_evidence(matches, motifs, known, own, n_null, rng, untrained=()):
-    """Further columns for the matches of `motifs.compare_motifs`, see COLUMNS.
+def best_of_runs(runs, known):
+    """Smallest p of each run of a null, float array (runs,): of all its matrices with all known ones, 1 without a matrix.
 
-    motifs: list of dicts id, matrix; known: dict id to (name, matrix); own: dict of `own_matrices`
+    runs: list of lists of matrices (4, width), counts or probabilities; known: dict id to (name, matrix)
+    """
+    targets = [matrix for _, matrix in known.values()]
+    return np.array([best_p([m / m.sum(axis=0) for m in run], targets).min(initial=1) for run in runs])
+
+
+def chance(null, p):
+    """(share of a null that is as good as p, with one added to both numbers; its smallest p); nan without a null."""
+    return ((1 + np.sum(null <= p)) / (1 + len(null)), null.min()) if len(null) else (np.nan, np.nan)
+
+
+def add_evidence(matches, motifs, known, own, n_null, rng, untrained=(), all_shuffled=True):
+    """Further columns for the matches of `motifs.compare_motifs`, see COLUMNS and NULLS.
+
+    motifs: list of dicts id, matrix; known: dict id to (name, matrix); own: dict of `own_matrices`; n_null: shuffled
+    versions of each motif; untrained: runs of the same search for motifs in the same windows with untrained weights, a list
+    of lists of matrices; all_shuffled: whether motifs that the untrained runs are as good as are shuffled, too
     e: p times the number of known matrices; overlap: aligned columns; js, kl: see `divergences`; own: `name`, `family` or
     empty; own_rank, own_p: of the first own matrix among all known ones for this motif (nan without one); null_p: share of
-    `n_null` versions of the motif with shuffled columns whose best match with any known matrix is as good as this one (with
-    one added to both numbers); null_best: the smallest p of these; untrained_p: the same share of the matrices `untrained`,
-    what the filters of a network that learned nothing make of the same windows. Shares are nan where there is no null.
+    the versions of the motif with shuffled columns whose best match with any known matrix is as good as this one (with
+    one added to both numbers); null_best: the smallest p of these; untrained_p, untrained_best: the same of the untrained
+    runs, where the best of all motifs of a run counts; better: 1 for a match with a smaller p than all of these, else 0.
+    All of these are nan where there is no null.
     """
     targets, identifiers = [matrix for _, matrix in known.values()], list(known)
     queries = {motif["id"]: motif["matrix"] / motif["matrix"].sum(axis=0) for motif in motifs}
-    learned_nothing = best_p([matrix / matrix.sum(axis=0) for matrix in untrained], targets).min(axis=1)
-
-    def share(null, p):
-        return (1 + np.sum(null <= p)) / (1 + len(null)) if len(null) else np.nan
-
+    runs = best_of_runs(untrained, known)
     mine = np.flatnonzero([key in own for key in identifiers])
     rows = []
     for name, part in matches.groupby("motif", sort=False):
         query = queries[name]
-        shuffled = [query[:, rng.permutation(query.shape[1])] for _ in range(n_null)]
-        p = best_p([query, *shuffled], targets)
-        null, rank = p[1:].min(axis=1), np.argsort(np.argsort(p[0], kind="stable")) + 1
+        worth = all_shuffled or part["p"].min() < runs.min(initial=1)
+        p = best_p(
+            [query, *(query[:, rng.permutation(query.shape[1])] for _ in range(n_null if worth else 0))], targets
+        )
+        shuffled, rank = p[1:].min(axis=1), np.argsort(np.argsort(p[0], kind="stable")) + 1
         first = (int(rank[mine].min()), p[0][mine].min()) if len(mine) else (np.nan, np.nan)
         for match in part.itertuples():
             columns = aligned_columns(query, known[match.jaspar_id][1], match.offset, match.strand)
-            chances = share(null, match.p), null.min() if n_null else np.nan, share(learned_nothing, match.p)
-            divergence = divergences(*columns)
-            e, mark = match.p * len(targets), own.get(match.jaspar_id, "")
-            rows.append((e, columns[0].shape[1], *divergence, mark, *first, *chances))
-    return matches.assign(**pd.DataFrame(rows, columns=COLUMNS, index=matches.index))
+            nulls = *chance(shuffled, match.p), *chance(runs, match.p)
+            null = np.concatenate([shuffled, runs])
+            better = int(match.p < null.min()) if len(null) else np.nan
+            about = match.p * len(targets), columns[0].shape[1], *divergences(*columns), own.get(match.jaspar_id, "")
+            rows.append((*about, *first, *nulls, better))
+    return matches.assign(**pd.DataFrame(rows, columns=[*COLUMNS, *NULLS], index=matches.index))

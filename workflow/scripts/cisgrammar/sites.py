@@ -47,6 +47,17 @@ def call_sites(motifs, codes, values, largest_p):
     return found[COLUMNS].sort_values(["window", "start", "motif"], kind="stable", ignore_index=True)
 
 
+def mark_active(sites, values, share):
+    """Sites with a column `active`: whether they contribute more than nearly all stretches of their width in the windows.
+
+    sites: of `call_sites`; values: as there; share: of all stretches that contribute as much as an active site, or more
+    """
+    totals = np.pad(np.cumsum(values.sum(axis=1), axis=1), ((0, 0), (1, 0)))
+    width = (sites["end"] - sites["start"]).to_numpy(dtype=int)
+    least = {w: np.quantile(totals[:, w:] - totals[:, : totals.shape[1] - w], 1 - share) for w in set(width.tolist())}
+    return sites.assign(active=sites["contribution"].to_numpy(dtype=float) >= [least[w] for w in width.tolist()])
+
+
 def write_sites(sites, windows, path):
     """Write sites as BED6 for a genome browser, with two more columns: contribution (logit) and score (bits).
 
