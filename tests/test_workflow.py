@@ -445,12 +445,12 @@ def test_every_stage_is_a_target(tmp_path):
         ({"negatives": {"ratio": -1}}, ["negatives.ratio"]),
         ({"references": {"mappability": 5}}, ["references.mappability", "5 is less than the minimum of 10"]),
         ({"samples": "nowhere.tsv"}, ["nowhere.tsv", "missing"]),
-        ({"design": [{"name": "a", "on": ["erythroid/NONE"]}]}, ["design: a: erythroid/NONE is no experiment"]),
+        ({"design": [{"name": "a", "bound": ["erythroid/NONE"]}]}, ["design: a: erythroid/NONE is no experiment"]),
         (
-            {"design": [{"name": "a", "on": ["erythroid/CTCF"], "off": ["erythroid/CTCF"]}]},
+            {"design": [{"name": "a", "bound": ["erythroid/CTCF"], "unbound": ["erythroid/CTCF"]}]},
             ["design: a", "named more than once"],
         ),
-        ({"design": [{"name": "a", "on": ["erythroid/CTCF"], "start": "no.fa"}]}, ["design: a", "no.fa is missing"]),
+        ({"design": [{"name": "a", "bound": ["erythroid/CTCF"], "start": "no.fa"}]}, ["design: a", "no.fa is missing"]),
         (
             {"sequences": {"channels": {"open": "no/{cell_type}.bw"}}},
             ["sequences.channels: open", "erythroid.bw", "missing"],

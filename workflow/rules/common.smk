@@ -260,7 +260,7 @@ def design_of(wildcards):
     """The entry of the section `design` with a name, with its defaults."""
     for item in config["design"]:
         if item["name"] == wildcards.name:
-            found = {"off": [], "start": "background", "number": 3, "edits": 20, "beam": 1, **item}
+            found = {"unbound": [], "start": "background", "number": 3, "edits": 20, "beam": 1, **item}
             if found["start"] not in ("background", "negatives"):
                 found["start"] = local_path(found["start"])
                 if not os.path.isfile(found["start"]):
@@ -275,14 +275,14 @@ def design_of(wildcards):
 
 
 def design_models(wildcards):
-    """The experiments whose networks a design asks, those that are to be on first."""
+    """The experiments whose networks a design asks, those that are to call it bound first."""
     item = design_of(wildcards)
-    names = [*item["on"], *item["off"]]
+    names = [*item["bound"], *item["unbound"]]
     for name in names:
         if tuple(name.split("/")) not in EXPERIMENTS:
             raise WorkflowError(f"design: {item['name']}: {name} is no experiment of {config['samples']}")
         if names.count(name) > 1:
-            raise WorkflowError(f"design: {item['name']}: {name} is named more than once; name it in `on` or in `off`")
+            raise WorkflowError(f"design: {item['name']}: {name} is named more than once; name it in `bound` or in `unbound`")
     return [tuple(name.split("/")) for name in names]
 
 

@@ -44,7 +44,7 @@ rule design_sequences:
         design=design_of,
         models=lambda wildcards: ["/".join(key) for key in design_models(wildcards)],
         wanted=lambda wildcards: [
-            int(key in design_of(wildcards)["on"]) for key in map("/".join, design_models(wildcards))
+            int(key in design_of(wildcards)["bound"]) for key in map("/".join, design_models(wildcards))
         ],
         tfs=config["simulation"]["tfs"],
         seed=config["seed"],

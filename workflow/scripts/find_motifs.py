@@ -63,7 +63,8 @@ for source, path, null, files in (
     found = compare_motifs(filters, known, 1)
     shuffled = settings["filter_shuffles"], rng, list(runs.values())
     found = add_evidence(found, filters, known, own, *shuffled, all_shuffled=False)
-    found["members"], found["n_members"] = count_members(filters, members.values(), known), len(members)
+    # A member has filters enough for TOMTOM's null.
+    found["members"], found["n_members"] = count_members(filters, members.values(), {}), len(members)
     parts.append(found.assign(source=source))
     sites = [m["n_sites"] if source == "windows" else 100 for m in filters]
     counts = [motif | {"matrix": motif["matrix"] / 100 * n} for motif, n in zip(filters, sites, strict=True)]
