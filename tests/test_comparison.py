@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from cisgrammar.comparison import COLUMNS, NULLS, add_evidence, aligned_columns, best_of_runs, divergences, own_matrices
+from cisgrammar.comparison import (
+    COLUMNS,
+    NULLS,
+    add_evidence,
+    aligned_columns,
+    best_gains,
+    divergences,
+    match_runs,
+    own_matrices,
+)
 from cisgrammar.motifs import compare_motifs
 
 
@@ -70,23 +79,42 @@ def test_noise_does_not(known):
     assert 0.25 < found["null_p"].mean() < 0.8
 
 
+def test_gains_by_hand():
+    """Of three runs the first is a thousand times better with one matrix; the second with none, as all match it."""
+    runs = np.array([[1e-4, 1e-9], [1e-1, 1e-9], [1, 1e-8]])
+    assert best_gains(runs).tolist() == pytest.approx([1e-3, 1, 10])
+    assert best_gains(runs[:1]).tolist() == [1e-9]
+    assert best_gains(runs[:0]).tolist() == []
+
+
 def test_a_match_must_beat_every_untrained_run(known):
     """Three runs: one finds noise, one nothing, and of one the last motif is as good as the motif itself."""
     motif = {"id": "motif_1", "matrix": known["M7"][1], "n_sites": 100}
     matches, rng = compare_motifs([motif], known, 2), np.random.default_rng(0)
     noise = [rng.dirichlet(np.full(4, 2), 9).T for _ in range(8)]
-    best = best_of_runs([noise, [], [*noise, 50 * known["M7"][1]]], known)
-    assert best[0] > 1e-6 and best[1] == 1 and best[2] == matches["p"].iloc[0]
-    found = add_evidence(matches, [motif], known, {}, 0, rng, [noise, []])
+    runs = match_runs([noise, [], [*noise, 50 * known["M7"][1]]], known)
+    assert runs.shape == (3, 60) and (runs[1] == 1).all()
+    assert runs[0].min() > 1e-6 and runs[2, 7] == matches["p"].iloc[0]
+    found = add_evidence(matches, [motif], known, {}, 0, rng, runs[:2])
     assert found["untrained_p"].iloc[0] == pytest.approx(1 / 3)
-    assert found["untrained_best"].iloc[0] == best[0]
-    assert found["better"].tolist() == [1, int(found["p"].iloc[1] < best[0])]
-    assert found["null_p"].isna().all()
-    beaten = add_evidence(matches, [motif], known, {}, 19, rng, [noise, [known["M7"][1]]])
-    assert beaten["untrained_p"].iloc[0] == pytest.approx(2 / 3)
+    assert found[["untrained_best", "untrained_same"]].iloc[0].tolist() == [runs[0].min(), runs[0, 7]]
+    assert found["better"].iloc[0] == 1 and found["null_p"].isna().all()
+    beaten = add_evidence(matches, [motif], known, {}, 19, rng, runs)
+    assert beaten["untrained_p"].iloc[0] == pytest.approx(1 / 2)
     assert beaten["better"].tolist() == [0, 0] and beaten["null_p"].notna().all()
-    spared = add_evidence(matches, [motif], known, {}, 19, rng, [noise, [known["M7"][1]]], all_shuffled=False)
-    assert spared["better"].tolist() == [0, 0] and spared["null_p"].isna().all()
+
+
+def test_a_matrix_that_all_match_is_no_hindrance(known):
+    """Untrained runs match one matrix with a smaller p than the motif has for its own, which they do not match."""
+    motif = {"id": "motif_1", "matrix": known["M7"][1], "n_sites": 100}
+    runs = np.ones((2, 60))
+    runs[:, 3] = 1e-30
+    usual = runs.min(axis=0)
+    matches = compare_motifs([motif], known, 1, usual)
+    assert matches["jaspar_id"].tolist() == ["M7"]
+    found = add_evidence(matches, [motif], known, {}, 0, np.random.default_rng(0), runs)
+    assert found[["untrained_best", "untrained_same", "better"]].iloc[0].tolist() == [1e-30, 1, 1]
+    assert found["untrained_p"].iloc[0] == 1
 
 
 def test_without_a_null_nothing_is_better(known):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cisgrammar.comparison import add_evidence
+from cisgrammar.comparison import add_evidence, match_runs
 from cisgrammar.engine import fit
 from cisgrammar.interpretation import choose_windows, contributions
 from cisgrammar.layers import one_hot
@@ -47,7 +47,7 @@ def matches_after_training(share, known, seed):
     codes = test["codes"][choose_windows(network.eval(), test, 100)[0]]
     runs = [network, *(untrained_network(BUILT, seed + i) for i in range(1, RUNS + 1))]
     found = [find_motifs(contributions(run, codes, 5, seed, np.inf)[0], codes, 0.01, 10, 10) for run in runs]
-    untrained = [[motif["matrix"] for motif in run] for run in found[1:]]
+    untrained = match_runs([[motif["matrix"] for motif in run] for run in found[1:]], known)
     matches = compare_motifs(found[0], known, 3)
     return add_evidence(matches, found[0], known, {"M0": "name"}, 99, np.random.default_rng(seed), untrained)
 

@@ -5,7 +5,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
-from cisgrammar.comparison import add_evidence, own_matrices
+from cisgrammar.comparison import add_evidence, match_runs, own_matrices
 from cisgrammar.files import atomic, write_table
 from cisgrammar.grammar import find_pairs, measure_pairs, to_known_frame
 from cisgrammar.layers import one_hot
@@ -28,7 +28,7 @@ with h5py.File(snakemake.input.controls, "r") as store:
     for name in store:
         found = find_motifs(store[name][:] * one_hot(codes).numpy(), codes, *search)
         controls[name.split("_")[0]].append(found)
-runs = [[motif["matrix"] for motif in found] for found in controls["untrained"]]
+runs = match_runs([[motif["matrix"] for motif in found] for found in controls["untrained"]], known)
 families = pd.read_csv(snakemake.input.families, sep="\t", keep_default_na=False)
 own = own_matrices(snakemake.wildcards.tf, known, dict(zip(families["jaspar_id"], families["tf_family"], strict=True)))
 matches = compare_motifs(motifs, known, settings["matches"])
@@ -60,9 +60,9 @@ for source, path, null, files in (
         runs.setdefault(key.split("_member_")[0], []).append(trim(100 * matrix))
     for motif in filters:
         members.setdefault(motif["id"].split("_filter_")[0], []).append(motif)
-    found = compare_motifs(filters, known, 1)
-    shuffled = settings["filter_shuffles"], rng, list(runs.values())
-    found = add_evidence(found, filters, known, own, *shuffled, all_shuffled=False)
+    runs = match_runs(list(runs.values()), known)
+    found = compare_motifs(filters, known, 1, runs.min(axis=0, initial=1))
+    found = add_evidence(found, filters, known, own, settings["filter_shuffles"], rng, runs)
     # A member has filters enough for TOMTOM's null.
     found["members"], found["n_members"] = count_members(filters, members.values(), {}), len(members)
     parts.append(found.assign(source=source))

@@ -4,7 +4,7 @@ start_log(snakemake.log[0])
 import h5py
 import numpy as np
 import pandas as pd
-from cisgrammar.comparison import add_evidence, own_matrices
+from cisgrammar.comparison import add_evidence, match_runs, own_matrices
 from cisgrammar.files import write_table
 from cisgrammar.meme import read_meme, write_motifs
 from cisgrammar.modisco import find_patterns
@@ -18,7 +18,7 @@ with h5py.File(snakemake.input.contributions, "r") as store:
 patterns = find_patterns(values, codes, *search)
 with h5py.File(snakemake.input.controls, "r") as store:
     runs = [find_patterns(store[name][:], codes, *search) for name in store if name.startswith("untrained")]
-runs = [[pattern["matrix"] for pattern in run] for run in runs]
+runs = match_runs([[pattern["matrix"] for pattern in run] for run in runs], known)
 families = pd.read_csv(snakemake.input.families, sep="\t", keep_default_na=False)
 own = own_matrices(snakemake.wildcards.tf, known, dict(zip(families["jaspar_id"], families["tf_family"], strict=True)))
 matches = compare_motifs(patterns, known, settings["matches"])

@@ -151,14 +151,15 @@ def count_members(motifs, of_members, known, largest_e=0.01):
     return found.tolist()
 
 
-def compare_motifs(motifs, known, most):
+def compare_motifs(motifs, known, most, usual=1.0):
     """TOMTOM (Gupta et al. 2007, Genome Biology 8:R24; through memelite) of motifs against known matrices.
 
-    motifs: list of dicts id, matrix (counts), n_sites; known: dict id to (name, matrix); most: matches per motif
+    motifs: list of dicts id, matrix (counts), n_sites; known: dict id to (name, matrix); most: matches per motif;
+    usual: float array (matrices,), p values that motifs without meaning reach with each matrix
     Returns a data frame motif, n_sites, jaspar_id, jaspar_name, p, q, offset, strand: motifs in their order, their best
-    match first. p is for the best of all offsets and both strands; q controls the false discovery rate over all known
-    matrices (Benjamini & Hochberg); strand - means that the known matrix is turned round; offset is the column of the
-    motif, from 0, at which the known matrix then starts.
+    match first, that with the smallest p divided by the usual one. p is for the best of all offsets and both strands; q
+    controls the false discovery rate over all known matrices (Benjamini & Hochberg); strand - means that the known matrix
+    is turned round; offset is the column of the motif, from 0, at which the known matrix then starts.
     """
     columns = ["motif", "n_sites", "jaspar_id", "jaspar_name", "p", "q", "offset", "strand"]
     rows = []
@@ -170,7 +171,7 @@ def compare_motifs(motifs, known, most):
         for i, motif in enumerate(motifs):
             p = np.clip(p_values[i], 1e-300, 1)
             q = false_discovery_control(p)
-            for j in np.argsort(p, kind="stable")[:most]:
+            for j in np.argsort(p / usual, kind="stable")[:most]:
                 name, strand = known[identifiers[j]][0], "-" if strands[i, j] else "+"
                 place = (-int(offsets[i, j]), strand)
                 rows.append((motif["id"], motif["n_sites"], identifiers[j], name, p[j], q[j], *place))
