@@ -94,6 +94,13 @@ def test_no_more_edits_than_asked_for(together):
     assert (designed != start).sum() == 3
 
 
+def test_edits_stay_within_the_span(together):
+    start = codes_of("A" * 31)
+    designed = design_sequence(together, start, (1, 0), edits=12, beam=1, span=5)
+    assert set(np.flatnonzero(designed != start)) <= {13, 14, 15, 16, 17}
+    assert (designed != start).any()
+
+
 def test_words_by_hand():
     """AAAC on both strands: words of two AA, AA, AC and GT, TT, TT, each once more."""
     model = word_model(codes_of("AAAC")[None], 2)

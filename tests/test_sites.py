@@ -77,10 +77,14 @@ def test_sites_in_the_genome(tmp_path):
 
 
 def test_active_sites_by_hand():
-    """Ten stretches of 3 bp in a window of 12; the two at 4 and 5 sum to 5, all others to less."""
-    values = np.zeros((1, 4, 12))
-    values[0, 2, 4:8] = [1, 3, 1, 1]
-    sites = pd.DataFrame([("m", 0, s, s + 3, "+", 1.0, 0.1, c) for s, c in ((4, 5.0), (6, 2.0))], columns=COLUMNS)
+    """Beside the sites at 4 to 7 and 8 to 11 lie the stretches from 0, 1 and 11, 12, 13, which sum to 0, 1, 0, 2, 4."""
+    values = np.zeros((1, 4, 16))
+    values[0, 2, 3:16] = [1, 9, 1, 1, 0, 1, 0, 0, 0, 0, 0, 2, 0]
+    values[0, 2, 15] = 2
+    rows = [("m", 0, s, s + 3, "+", 1.0, 0.1, c) for s, c in ((4, 11.0), (8, 1.0))]
+    sites = pd.DataFrame(rows, columns=COLUMNS)
     assert mark_active(sites, values, 0.2)["active"].tolist() == [True, False]
     assert mark_active(sites, values, 1.0)["active"].tolist() == [True, True]
+    whole = sites.assign(start=[0, 8], end=[8, 16])
+    assert mark_active(whole, values, 0.2)["active"].tolist() == [True, True]
     assert mark_active(sites[:0], values, 0.2)["active"].tolist() == []

@@ -260,7 +260,7 @@ def design_of(wildcards):
     """The entry of the section `design` with a name, with its defaults."""
     for item in config["design"]:
         if item["name"] == wildcards.name:
-            found = {"unbound": [], "start": "background", "number": 3, "edits": 20, "beam": 1, **item}
+            found = {"unbound": [], "start": "background", "number": 3, "edits": 20, "beam": 1, "span": None, **item}
             if found["start"] not in ("background", "negatives"):
                 found["start"] = local_path(found["start"])
                 if not os.path.isfile(found["start"]):

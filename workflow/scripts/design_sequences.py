@@ -32,7 +32,8 @@ def negatives(split):
 
 test, words = negatives("test"), word_model(negatives("train"))
 names, starts = starting_points(settings["start"], test, described[0]["window_bp"], settings["number"], rng)
-designed = np.stack([design_sequence(together, start, wanted, settings["edits"], settings["beam"]) for start in starts])
+search = settings["edits"], settings["beam"], settings["span"]
+designed = np.stack([design_sequence(together, start, wanted, *search) for start in starts])
 before, after = together.score(starts), together.score(designed)
 reached = (after > 0) == np.array(wanted, dtype=bool)
 table = {"design": np.repeat(names, len(models)), "model": models * len(names), "wanted": wanted * len(names)}

@@ -71,19 +71,23 @@ def log_loss(wanted, logits):
     return binary_cross_entropy_with_logits(logits, wanted, reduction="none")
 
 
-def design_sequence(together, start, wanted, edits, beam):
+def design_sequence(together, start, wanted, edits, beam, span=None):
     """Substitute bases one after the other until all networks say what is wanted of them.
 
     together: Together; start: uint8 (bases,), all known; wanted: 1 or 0 for each network; edits: most substitutions; beam:
-    sequences that are kept after each, 1 for the greedy search (through tangermeme: each keeps the smallest mean log loss)
+    sequences that are kept after each, 1 for the greedy search (through tangermeme: each keeps the smallest mean log loss);
+    span: bases in the middle that may be changed, None for all
     Returns codes uint8 (bases,).
     """
-    aim = torch.tensor([wanted], dtype=torch.float32)
+    aim, free = torch.tensor([wanted], dtype=torch.float32), torch.zeros(len(start), dtype=torch.bool)
+    span = min(span or len(start), len(start))
+    free[(len(start) - span) // 2 :][:span] = True
     found = beam_substitution(
         together,
         one_hot(start)[None],
         y=aim,
         loss=log_loss,
+        input_mask=free,
         beam_size=beam,
         tol=LEAST_GAIN,
         max_iter=edits,

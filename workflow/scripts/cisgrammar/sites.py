@@ -48,14 +48,25 @@ def call_sites(motifs, codes, values, largest_p):
 
 
 def mark_active(sites, values, share):
-    """Sites with a column `active`: whether they contribute more than nearly all stretches of their width in the windows.
+    """Sites with a column `active`: whether they contribute more than nearly all stretches of their width beside sites.
 
-    sites: of `call_sites`; values: as there; share: of all stretches that contribute as much as an active site, or more
+    sites: of `call_sites`; values: as there; share: of the stretches without a base of any site that contribute as much as an
+    active site, or more; where there is no such stretch, sites are active whose contribution is above 0
     """
-    totals = np.pad(np.cumsum(values.sum(axis=1), axis=1), ((0, 0), (1, 0)))
-    width = (sites["end"] - sites["start"]).to_numpy(dtype=int)
-    least = {w: np.quantile(totals[:, w:] - totals[:, : totals.shape[1] - w], 1 - share) for w in set(width.tolist())}
-    return sites.assign(active=sites["contribution"].to_numpy(dtype=float) >= [least[w] for w in width.tolist()])
+    window, start, end = (sites[name].to_numpy(dtype=int) for name in ("window", "start", "end"))
+    steps = np.zeros((values.shape[0], values.shape[2] + 1), dtype=int)
+    np.add.at(steps, (window, start), 1)
+    np.add.at(steps, (window, end), -1)
+    totals, taken = (
+        np.pad(np.cumsum(part, axis=1), ((0, 0), (1, 0)))
+        for part in (values.sum(axis=1), np.cumsum(steps, axis=1)[:, :-1] > 0)
+    )
+    least = {}
+    for width in set((end - start).tolist()):
+        sums, covered = (part[:, width:] - part[:, : part.shape[1] - width] for part in (totals, taken))
+        least[width] = np.quantile(sums[covered == 0], 1 - share) if (covered == 0).any() else 0
+    limit = np.array([least[width] for width in (end - start).tolist()])
+    return sites.assign(active=sites["contribution"].to_numpy(dtype=float) > limit)
 
 
 def write_sites(sites, windows, path):
