@@ -282,7 +282,9 @@ def design_models(wildcards):
         if tuple(name.split("/")) not in EXPERIMENTS:
             raise WorkflowError(f"design: {item['name']}: {name} is no experiment of {config['samples']}")
         if names.count(name) > 1:
-            raise WorkflowError(f"design: {item['name']}: {name} is named more than once; name it in `bound` or in `unbound`")
+            raise WorkflowError(
+                f"design: {item['name']}: {name} is named more than once; name it in `bound` or in `unbound`"
+            )
     return [tuple(name.split("/")) for name in names]
 
 
