@@ -1,8 +1,8 @@
 """Time and memory of contributions and of the search for motifs: `python tests/benchmarks/interpretation.py [WINDOWS ...]`.
 
 Each step is a process of its own. Contributions: DeepLIFT/SHAP of random windows of 1 kb with 20 shuffles each, the default
-network with random weights, for 20 windows and for those given, by default 60. Motifs: seqlets and clusters of 2,000 and of
-10,000 windows of 1 kb, of which each has a site on either strand that contributes, among noise.
+network with random weights, for as many windows as are given, by default 4 and 20. Motifs: seqlets and clusters of 2,000 and
+of 10,000 windows of 1 kb, of which each has a site on either strand that contributes, among noise.
 """
 
 import resource
@@ -70,6 +70,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] in STEPS:
         run(sys.argv[1], int(sys.argv[2]))
     else:
-        asked = [("contributions", n) for n in (20, *map(int, sys.argv[1:] or ["60"]))]
+        asked = [("contributions", int(n)) for n in sys.argv[1:] or ("4", "20")]
         for step, n in [*asked, ("motifs", 2000), ("motifs", 10_000)]:
             subprocess.run([sys.executable, __file__, step, str(n)], check=True)
