@@ -94,16 +94,18 @@ def add_evidence(matches, motifs, known, own, n_null, rng, runs=()):
     targets, identifiers = [matrix for _, matrix in known.values()], list(known)
     queries = {motif["id"]: motif["matrix"] / motif["matrix"].sum(axis=0) for motif in motifs}
     runs = np.asarray(runs).reshape(-1, len(targets))
-    same, mine = runs.min(axis=0, initial=1), np.flatnonzero([key in own for key in identifiers])
-    rows = []
-    for name, part in matches.groupby("motif", sort=False):
-        query = queries[name]
-        p = best_p([query, *(query[:, rng.permutation(query.shape[1])] for _ in range(n_null))], targets)
+    same, others = runs.min(axis=0, initial=1), best_gains(runs)
+    mine = np.flatnonzero([key in own for key in identifiers])
+    parts, rows = dict(list(matches.groupby("motif", sort=False))), []
+    shuffled = [[queries[name][:, rng.permutation(queries[name].shape[1])] for _ in range(n_null)] for name in parts]
+    asked = [query for name, turns in zip(parts, shuffled, strict=True) for query in (queries[name], *turns)]
+    found = best_p(asked, targets).reshape(len(parts), 1 + n_null, len(targets))
+    for (name, part), p in zip(parts.items(), found, strict=True):
         rank = np.argsort(np.argsort(p[0], kind="stable")) + 1
         first = (int(rank[mine].min()), p[0][mine].min()) if len(mine) else (np.nan, np.nan)
-        gains = np.concatenate([[1], (p[1:] / same).min(axis=1), best_gains(runs)])
+        gains = np.concatenate([[1], (p[1:] / same).min(axis=1), others])
         for match in part.itertuples():
-            columns = aligned_columns(query, known[match.jaspar_id][1], match.offset, match.strand)
+            columns = aligned_columns(queries[name], known[match.jaspar_id][1], match.offset, match.strand)
             alike = same[identifiers.index(match.jaspar_id)] if len(runs) else np.nan
             nulls = *chance(p[1:].min(axis=1), match.p), *chance(runs.min(axis=1), match.p), alike
             better = int(match.p / np.nan_to_num(alike, nan=1) < gains.min()) if len(gains) > 1 else np.nan
