@@ -29,6 +29,7 @@ include: "workflow/rules/interpretation.smk"
 include: "workflow/rules/motifs.smk"
 include: "workflow/rules/predict.smk"
 include: "workflow/rules/variants.smk"
+include: "workflow/rules/design.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -39,4 +40,5 @@ rule all:
         "results/report.html",
         predictions(),
         variant_scores(),
+        designs(),
         patterns(),

@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from cisgrammar.comparison import COLUMNS, add_evidence, aligned_columns, divergences, own_matrices
+from cisgrammar.comparison import (
+    COLUMNS,
+    NULLS,
+    add_evidence,
+    aligned_columns,
+    best_gains,
+    divergences,
+    match_runs,
+    own_matrices,
+)
 from cisgrammar.motifs import compare_motifs
 
 
@@ -51,7 +60,7 @@ def test_a_known_matrix_beats_its_null(known):
     motif = {"id": "motif_1", "matrix": 100 * known["M7"][1][::-1, ::-1] + 0.5, "n_sites": 100}
     matches = compare_motifs([motif], known, 3)
     found = add_evidence(matches, [motif], known, {"M7": "name"}, 19, np.random.default_rng(0))
-    assert list(found.columns) == [*matches.columns, *COLUMNS]
+    assert list(found.columns) == [*matches.columns, *COLUMNS, *NULLS]
     top = found.iloc[0]
     assert (top["jaspar_id"], top["own"], top["own_rank"]) == ("M7", "name", 1)
     assert top["own_p"] == top["p"] and top["e"] == pytest.approx(60 * top["p"])
@@ -59,6 +68,7 @@ def test_a_known_matrix_beats_its_null(known):
     assert top["js"] < 0.01 < found["js"].iloc[1]
     assert top["null_p"] == pytest.approx(0.05) and top["null_best"] > top["p"]
     assert (found["own"].iloc[1:] == "").all()
+    assert top["better"] == 1 and np.isnan(top["untrained_best"])
 
 
 def test_noise_does_not(known):
@@ -69,16 +79,49 @@ def test_noise_does_not(known):
     assert 0.25 < found["null_p"].mean() < 0.8
 
 
-def test_filters_of_an_untrained_network_are_a_null(known):
+def test_gains_by_hand():
+    """Of three runs the first is a thousand times better with one matrix; the second with none, as all match it."""
+    runs = np.array([[1e-4, 1e-9], [1e-1, 1e-9], [1, 1e-8]])
+    assert best_gains(runs).tolist() == pytest.approx([1e-3, 1, 10])
+    assert best_gains(runs[:1]).tolist() == [1e-9]
+    assert best_gains(runs[:0]).tolist() == []
+
+
+def test_a_match_must_beat_every_untrained_run(known):
+    """Three runs: one finds noise, one nothing, and of one the last motif is as good as the motif itself."""
     motif = {"id": "motif_1", "matrix": known["M7"][1], "n_sites": 100}
-    matches = compare_motifs([motif], known, 2)
-    rng = np.random.default_rng(0)
-    untrained = [known["M7"][1], *(rng.dirichlet(np.full(4, 2), 9).T for _ in range(8))]
-    found = add_evidence(matches, [motif], known, {}, 0, rng, untrained)
-    assert found["untrained_p"].iloc[0] == pytest.approx(0.2)  # one of nine is as good
-    assert found["null_p"].isna().all()
+    matches, rng = compare_motifs([motif], known, 2), np.random.default_rng(0)
+    noise = [rng.dirichlet(np.full(4, 2), 9).T for _ in range(8)]
+    runs = match_runs([noise, [], [*noise, 50 * known["M7"][1]]], known)
+    assert runs.shape == (3, 60) and (runs[1] == 1).all()
+    assert runs[0].min() > 1e-6 and runs[2, 7] == matches["p"].iloc[0]
+    found = add_evidence(matches, [motif], known, {}, 0, rng, runs[:2])
+    assert found["untrained_p"].iloc[0] == pytest.approx(1 / 3)
+    assert found[["untrained_best", "untrained_same"]].iloc[0].tolist() == [runs[0].min(), runs[0, 7]]
+    assert found["better"].iloc[0] == 1 and found["null_p"].isna().all()
+    beaten = add_evidence(matches, [motif], known, {}, 19, rng, runs)
+    assert beaten["untrained_p"].iloc[0] == pytest.approx(1 / 2)
+    assert beaten["better"].tolist() == [0, 0] and beaten["null_p"].notna().all()
+
+
+def test_a_matrix_that_all_match_is_no_hindrance(known):
+    """Untrained runs match one matrix with a smaller p than the motif has for its own, which they do not match."""
+    motif = {"id": "motif_1", "matrix": known["M7"][1], "n_sites": 100}
+    runs = np.ones((2, 60))
+    runs[:, 3] = 1e-30
+    usual = runs.min(axis=0)
+    matches = compare_motifs([motif], known, 1, usual)
+    assert matches["jaspar_id"].tolist() == ["M7"]
+    found = add_evidence(matches, [motif], known, {}, 0, np.random.default_rng(0), runs)
+    assert found[["untrained_best", "untrained_same", "better"]].iloc[0].tolist() == [1e-30, 1, 1]
+
+
+def test_without_a_null_nothing_is_better(known):
+    motif = {"id": "motif_1", "matrix": known["M7"][1], "n_sites": 100}
+    found = add_evidence(compare_motifs([motif], known, 1), [motif], known, {}, 0, np.random.default_rng(0))
+    assert found[NULLS].isna().all(axis=None)
 
 
 def test_no_motif(known):
     found = add_evidence(compare_motifs([], known, 1), [], known, {}, 19, np.random.default_rng(0))
-    assert found.empty and set(COLUMNS) <= set(found.columns)
+    assert found.empty and {*COLUMNS, *NULLS} <= set(found.columns)

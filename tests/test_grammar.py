@@ -29,7 +29,7 @@ def codes_of(sequence):
 
 
 def table(*rows):
-    return pd.DataFrame(rows, columns=["motif", "window", "start", "end", "strand"])
+    return pd.DataFrame(rows, columns=["motif", "window", "start", "end", "strand"]).assign(active=True)
 
 
 def planted(n=120, share=0.6, gap=6, window_bp=120, seed=0):
@@ -76,6 +76,19 @@ def test_co_occurrence_by_hand():
     assert found.loc[("a", "b"), "co_p"] == pytest.approx(1 / 6)
     assert found.loc[("a", "c"), "n_both"] == 0
     assert found.loc[("a", "c"), "co_p"] == pytest.approx(1)
+
+
+def test_co_activation_by_hand():
+    """Of 4 windows, a is in 3, of which two are active, and b in 2, both active and once with an active a."""
+    sites = table(*[("a", w, 0, 5, "+") for w in (0, 1, 2)], *[("b", w, 20, 25, "+") for w in (1, 2)])
+    sites["active"] = [True, True, False, True, True]
+    pairs, _ = find_pairs(sites, ["a", "b"], 4, 50, 5, 19, np.random.default_rng(0))
+    pairs = pairs.set_index(["a", "b"])
+    assert pairs.loc[("a", "b"), ["n_a", "n_b", "n_both", "expected"]].tolist() == [3, 2, 2, 1.5]
+    found = pairs.loc[("a", "b"), ["active_a", "active_b", "active_both", "active_expected", "active_p", "active_q"]]
+    assert found.tolist() == pytest.approx([2, 2, 1, 1, 5 / 6, 5 / 6])
+    assert pairs.loc[("a", "a"), ["n_a", "n_both", "active_a", "active_both"]].tolist() == [3, 3, 2, 2]
+    assert np.isnan(pairs.loc[("b", "b"), "active_p"])
 
 
 @pytest.mark.parametrize("gap", [0, 6, 12])

@@ -7,7 +7,14 @@ import pytest
 import torch
 from cisgrammar.architectures import build_network, detectors
 from cisgrammar.dna import reverse_complement_codes
-from cisgrammar.interpretation import choose_windows, contributions, evidence, filter_matrices, write_contributions
+from cisgrammar.interpretation import (
+    choose_windows,
+    contributions,
+    evidence,
+    filter_matrices,
+    write_contributions,
+    write_controls,
+)
 from cisgrammar.layers import one_hot, reverse_complement
 from cisgrammar.log import InputError
 from cisgrammar.model import score
@@ -224,6 +231,11 @@ def test_choose_windows():
     assert logits == pytest.approx([6, 22], abs=1e-3)
     assert choose_windows(network, data, 100)[0].tolist() == [0, 1, 2, 3]
     assert choose_windows(network, data, 1)[0].tolist() == [3]
+    data = {"codes": codes, "label": np.zeros(6), "negatives": np.array(["matched", "other"] * 3)}
+    assert choose_windows(network, data, 1, "other")[0].tolist() == [3]
+    assert choose_windows(network, data, 9, "matched")[0].tolist() == [0, 2, 4]
+    with pytest.raises(InputError, match="no shuffled test window"):
+        choose_windows(network, data, 1, "shuffled")
 
 
 def test_windows_are_chosen_by_their_channels_too():
@@ -356,3 +368,11 @@ def test_evidence_is_written(tmp_path):
 def test_networks_of_k_mers_have_no_filters_of_bases():
     assert not build_network("shallow", filters=4, filter_bp=5, encoding_k=2).reads_bases
     assert exact_network().reads_bases
+
+
+def test_controls_are_written_one_by_one(tmp_path):
+    maps = ((f"untrained_{i}", np.full((2, 4, 5), i, dtype=np.float32)) for i in (1, 2))
+    write_controls(tmp_path / "controls.h5", maps)
+    with h5py.File(tmp_path / "controls.h5") as store:
+        assert list(store) == ["untrained_1", "untrained_2"]
+        assert store["untrained_2"].dtype == np.float32 and (store["untrained_2"][:] == 2).all()

@@ -8,7 +8,17 @@ import torch
 from cisgrammar.architectures import detectors
 from cisgrammar.dna import reverse_complement_codes
 from cisgrammar.layers import encode, one_hot
-from cisgrammar.model import choose_device, join_members, load_model, probability, save_model, score, score_members
+from cisgrammar.model import (
+    choose_device,
+    join_members,
+    load_model,
+    probability,
+    save_model,
+    score,
+    score_members,
+    split_members,
+    untrained_network,
+)
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 SHAPE = {"filters": 8, "filter_bp": 11, "hidden": 6, "dropout": 0.3, "hidden_dropout": 0.1}
@@ -314,3 +324,28 @@ def test_members_are_what_the_score_is_the_mean_of():
     assert alone.shape == (9, 3, 2)
     assert np.ptp(alone, axis=1).min() > 0
     np.testing.assert_allclose(alone.mean(axis=1), score(network, codes), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["detectors", "mil", "hybrid"])
+def test_members_come_apart(name):
+    """Their logits have the mean of the whole, and joined they are the whole."""
+    built = {"architecture": name, "filters": 8, "filter_bp": 7, "members": 3}
+    network, codes = untrained_network(built, 1), random_codes(4, 40)
+    members = split_members(network, built)
+    assert len(members) == 3
+    single = np.stack([score(member, codes) for member in members])
+    assert np.ptp(single, axis=0).max() > 0
+    assert single.mean(axis=0) == pytest.approx(score(network, codes), abs=1e-5)
+    joined, again = join_members(members, {**built, "members": 1})
+    assert again == built
+    assert score(joined, codes) == pytest.approx(score(network, codes), abs=1e-6)
+
+
+def test_untrained_networks_follow_from_their_seed():
+    """And leave torch's own random numbers as they were."""
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    one, same, other = (score(untrained_network(BUILT, seed), random_codes(3, 40)) for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(1), expected)
+    assert np.array_equal(one, same) and not np.array_equal(one, other)

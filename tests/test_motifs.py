@@ -12,6 +12,7 @@ from cisgrammar.motifs import (
     align,
     cluster_seqlets,
     compare_motifs,
+    count_members,
     cut,
     cut_seqlets,
     draw_logos,
@@ -199,6 +200,28 @@ def test_offset_is_the_column_where_the_known_matrix_starts(known):
     ):
         match = best_match(query, known)
         assert (match["jaspar_id"], match["offset"], match["strand"]) == ("MA0021.1", offset, strand)
+
+
+def test_members_that_find_a_motif_are_counted(known):
+    """Of three members one finds the first motif on the other strand, one both, one nothing."""
+    rng = np.random.default_rng(8)
+    first, second = (rng.dirichlet(np.full(4, 0.3), 10).T for _ in range(2))
+    motifs = [{**motif_of(matrix), "id": f"motif_{i}"} for i, matrix in enumerate((first, second), start=1)]
+    members = [[motif_of(first[::-1, ::-1])], [], [motif_of(second, 20), motif_of(first, 30)]]
+    assert count_members(motifs, members, known) == [2, 1]
+    assert count_members([], members, known) == []
+    assert count_members(motifs, [], known) == [0, 0]
+
+
+def test_the_search_ends_after_seqlets_without_company():
+    """Forty seqlets that have nothing in common, then thirty alike: found unless the search gives up before."""
+    noise = torch.as_tensor(np.random.default_rng(0).normal(size=(40, 4, WINDOW_BP)), dtype=torch.float32)
+    alike = torch.zeros(30, 4, WINDOW_BP)
+    alike[:, 2, 15:25] = 1
+    both = torch.cat([noise, alike])
+    bases = (both == both.amax(dim=1, keepdim=True)).float()
+    assert [motif["n_sites"] for motif in cluster_seqlets(both, bases, 20, 5)] == [30]
+    assert cluster_seqlets(both, bases, 20, 5, tries=40) == []
 
 
 def test_several_motifs_keep_their_order(known):

@@ -6,7 +6,7 @@ import pytest
 from cisgrammar.dna import CODES, reverse_complement_codes
 from cisgrammar.intervals import read_bed
 from cisgrammar.layers import one_hot
-from cisgrammar.sites import COLUMNS, call_sites, write_sites
+from cisgrammar.sites import COLUMNS, call_sites, mark_active, write_sites
 
 MOTIF = "TGACTCAGC"
 
@@ -74,3 +74,17 @@ def test_sites_in_the_genome(tmp_path):
     assert table.iloc[0].tolist() == ["chr1", 101, 110, "m", "30", "+", "-1", "9"]
     assert table.iloc[1].tolist() == ["chr1", 205, 214, "m", "600", "-", "2.5", "18"]
     assert len(table) == 2
+
+
+def test_active_sites_by_hand():
+    """Beside the sites at 4 to 7 and 8 to 11 lie the stretches from 0, 1 and 11, 12, 13, which sum to 0, 1, 0, 2, 4."""
+    values = np.zeros((1, 4, 16))
+    values[0, 2, 3:16] = [1, 9, 1, 1, 0, 1, 0, 0, 0, 0, 0, 2, 0]
+    values[0, 2, 15] = 2
+    rows = [("m", 0, s, s + 3, "+", 1.0, 0.1, c) for s, c in ((4, 11.0), (8, 1.0))]
+    sites = pd.DataFrame(rows, columns=COLUMNS)
+    assert mark_active(sites, values, 0.2)["active"].tolist() == [True, False]
+    assert mark_active(sites, values, 1.0)["active"].tolist() == [True, True]
+    whole = sites.assign(start=[0, 8], end=[8, 16])
+    assert mark_active(whole, values, 0.2)["active"].tolist() == [True, True]
+    assert mark_active(sites[:0], values, 0.2)["active"].tolist() == []

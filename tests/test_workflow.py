@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import pandas as pd
 import pysam
 import pytest
@@ -97,6 +98,7 @@ def test_best_motif_is_the_planted_one(demo, cell_type, tf):
     assert list(matches.columns) == [
         *("motif", "n_sites", "jaspar_id", "jaspar_name", "p", "q", "offset", "strand", "e"),
         *("overlap", "js", "kl", "own", "own_rank", "own_p", "null_p", "null_best", "untrained_p"),
+        *("untrained_best", "untrained_same", "better", "members", "n_members"),
     ]
     known = pd.read_csv(demo / "resources/jaspar/motifs.tsv", sep="\t").set_index("jaspar_id")
     assert known.loc[matches["jaspar_id"][0], "tf_family"] == known.loc[PLANTED[tf], "tf_family"]
@@ -239,7 +241,23 @@ def test_motifs_are_the_planted_ones(demo):
     for cell_type, tf in EXPERIMENTS:
         best = pd.read_csv(demo / f"results/motifs/{cell_type}/{tf}/matches.tsv", sep="\t").iloc[0]
         assert (best["jaspar_id"], best["own"], best["own_rank"]) == (planted[tf], "name", 1)
-        assert best["p"] < 1e-6 and best["p"] < best["null_best"]
+        assert best["p"] < 1e-6 and best["p"] < min(best["null_best"], best["untrained_best"])
+        assert (best["better"], best["members"], best["n_members"]) == (1, 2, 2)
+        filters = pd.read_csv(demo / f"results/motifs/{cell_type}/{tf}/filters.tsv", sep="\t")
+        own = filters[(filters["own"] == "name") & (filters["better"] == 1)]
+        assert "windows" in set(own["source"]) and filters["members"].between(0, 2).all()
+        with h5py.File(demo / f"results/interpretation/{cell_type}/{tf}/negatives.h5") as store:
+            assert 1 <= len(store["contributions"]) <= 20
+
+
+def test_a_design_obeys_the_rule_of_the_simulation(demo):
+    """Made for SPI1's network, it holds SPI1 with its partner behind it, and no site of the others."""
+    folder = demo / "results/design/spi1"
+    designs, scores, edits = (pd.read_csv(folder / f"{name}.tsv", sep="\t") for name in ("designs", "scores", "edits"))
+    assert designs["reached"].tolist() == [1] and designs["edits"].between(1, 20).all()
+    assert (scores["rule"] == scores["wanted"]).all()
+    assert len(edits) == designs["edits"][0] and edits["need"].mean() > 0.1
+    assert (folder / "designs.fa").read_text().endswith(f"\n{designs['sequence'][0]}\n")
 
 
 def test_variants_break_planted_sites(demo, again, tmp_path):
@@ -420,7 +438,7 @@ def test_mappability_is_measured_when_asked_for(mappability, tmp_path):
 
 def test_every_stage_is_a_target(tmp_path):
     first, later = "references peaks negatives sequences training search transfer", "evaluation interpretation motifs"
-    for stage in f"{first} {later} predict variants report".split():
+    for stage in f"{first} {later} predict variants design report".split():
         done = snakemake(tmp_path / "run", "-n", stage)
         assert done.returncode == 0, said(done)
 
@@ -435,6 +453,12 @@ def test_every_stage_is_a_target(tmp_path):
         ({"search": {"space": {"filters": [0, 8]}}}, ["search.space: filters", "0 is less than the minimum of 1"]),
         ({"references": {"mappability": 5}}, ["references.mappability", "5 is less than the minimum of 10"]),
         ({"samples": "nowhere.tsv"}, ["nowhere.tsv", "missing"]),
+        ({"design": [{"name": "a", "bound": ["erythroid/NONE"]}]}, ["design: a: erythroid/NONE is no experiment"]),
+        (
+            {"design": [{"name": "a", "bound": ["erythroid/CTCF"], "unbound": ["erythroid/CTCF"]}]},
+            ["design: a", "named more than once"],
+        ),
+        ({"design": [{"name": "a", "bound": ["erythroid/CTCF"], "start": "no.fa"}]}, ["design: a", "no.fa is missing"]),
         (
             {"sequences": {"channels": {"open": "no/{cell_type}.bw"}}},
             ["sequences.channels: open", "erythroid.bw", "missing"],

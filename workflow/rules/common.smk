@@ -327,6 +327,43 @@ def variants_file(wildcards):
     return path
 
 
+def designs():
+    """The files that the section `design` asks for."""
+    return [f"results/design/{item['name']}/designs.tsv" for item in config["design"]]
+
+
+def design_of(wildcards):
+    """The entry of the section `design` with a name, with its defaults."""
+    for item in config["design"]:
+        if item["name"] == wildcards.name:
+            found = {"unbound": [], "start": "background", "number": 3, "edits": 20, "beam": 1, "span": None, **item}
+            if found["start"] not in ("background", "negatives"):
+                found["start"] = local_path(found["start"])
+                if not os.path.isfile(found["start"]):
+                    raise WorkflowError(
+                        f"design: {item['name']}: file {found['start']} is missing; correct `start`, or write background "
+                        "or negatives"
+                    )
+            return found
+    raise WorkflowError(
+        f"design: no entry is called {wildcards.name}; known are {[item['name'] for item in config['design']]}"
+    )
+
+
+def design_models(wildcards):
+    """The experiments whose networks a design asks, those that are to call it bound first."""
+    item = design_of(wildcards)
+    names = [*item["bound"], *item["unbound"]]
+    for name in names:
+        if tuple(name.split("/")) not in EXPERIMENTS:
+            raise WorkflowError(f"design: {item['name']}: {name} is no experiment of {config['samples']}")
+        if names.count(name) > 1:
+            raise WorkflowError(
+                f"design: {item['name']}: {name} is named more than once; name it in `bound` or in `unbound`"
+            )
+    return [tuple(name.split("/")) for name in names]
+
+
 def patterns():
     """The files of TF-MoDISco, where it is asked for."""
     if not config["motifs"]["modisco"]:

@@ -22,9 +22,12 @@ rule explain_model:
         description="results/training/{cell_type}/{tf}/model.json",
     output:
         contributions="results/interpretation/{cell_type}/{tf}/contributions.h5",
+        negatives="results/interpretation/{cell_type}/{tf}/negatives.h5",
+        controls="results/interpretation/{cell_type}/{tf}/controls.h5",
         filters="results/interpretation/{cell_type}/{tf}/filters.meme",
         weights="results/interpretation/{cell_type}/{tf}/filter_weights.meme",
         untrained="results/interpretation/{cell_type}/{tf}/untrained_filters.meme",
+        untrained_weights="results/interpretation/{cell_type}/{tf}/untrained_filter_weights.meme",
         importance="results/interpretation/{cell_type}/{tf}/importance.tsv",
         contribution_track="results/interpretation/{cell_type}/{tf}/contributions.bw",
         prediction_track="results/interpretation/{cell_type}/{tf}/predictions.bw",

@@ -4,9 +4,11 @@ rule find_motifs:
         weights="results/training/{cell_type}/{tf}/model.safetensors",
         description="results/training/{cell_type}/{tf}/model.json",
         contributions="results/interpretation/{cell_type}/{tf}/contributions.h5",
+        controls="results/interpretation/{cell_type}/{tf}/controls.h5",
         filters="results/interpretation/{cell_type}/{tf}/filters.meme",
         filter_weights="results/interpretation/{cell_type}/{tf}/filter_weights.meme",
         untrained="results/interpretation/{cell_type}/{tf}/untrained_filters.meme",
+        untrained_weights="results/interpretation/{cell_type}/{tf}/untrained_filter_weights.meme",
         importance="results/interpretation/{cell_type}/{tf}/importance.tsv",
         known=known_matrices,
         families="resources/jaspar/motifs.tsv",
@@ -15,6 +17,8 @@ rule find_motifs:
         jaspar="results/motifs/{cell_type}/{tf}/motifs.jaspar",
         counts="results/motifs/{cell_type}/{tf}/motifs.tsv",
         filters="results/motifs/{cell_type}/{tf}/filters.tsv",
+        filter_files=multiext("results/motifs/{cell_type}/{tf}/filters_by_windows", ".meme", ".jaspar", ".tsv"),
+        weight_files=multiext("results/motifs/{cell_type}/{tf}/filters_by_weights", ".meme", ".jaspar", ".tsv"),
         matches="results/motifs/{cell_type}/{tf}/matches.tsv",
         logos=directory("results/motifs/{cell_type}/{tf}/logos"),
         sites="results/motifs/{cell_type}/{tf}/sites.bed",
@@ -40,11 +44,15 @@ rule find_motifs:
 
 rule find_patterns:
     input:
-        code=library("log", "files", "dna", "layers", "meme", "motifs", "modisco"),
+        code=library("log", "files", "dna", "layers", "meme", "motifs", "comparison", "modisco"),
         contributions="results/interpretation/{cell_type}/{tf}/contributions.h5",
+        controls="results/interpretation/{cell_type}/{tf}/controls.h5",
         known=known_matrices,
+        families="resources/jaspar/motifs.tsv",
     output:
         motifs="results/motifs/{cell_type}/{tf}/patterns.meme",
+        jaspar="results/motifs/{cell_type}/{tf}/patterns.jaspar",
+        counts="results/motifs/{cell_type}/{tf}/pattern_counts.tsv",
         matches="results/motifs/{cell_type}/{tf}/patterns.tsv",
     log:
         "logs/find_patterns/{cell_type}/{tf}.log",
@@ -57,6 +65,7 @@ rule find_patterns:
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         motifs=config["motifs"],
+        seed=config["seed"],
     script:
         "../scripts/find_patterns.py"
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from memelite import tomtom
 
-COLUMNS = ["e", "overlap", "js", "kl", "own", "own_rank", "own_p", "null_p", "null_best", "untrained_p"]
+COLUMNS = ["e", "overlap", "js", "kl", "own", "own_rank", "own_p"]
+NULLS = ["null_p", "null_best", "untrained_p", "untrained_best", "untrained_same", "better"]
 
 
 def aligned_columns(query, target, offset, strand):
@@ -51,35 +52,63 @@ def best_p(queries, targets):
     return np.clip(tomtom(queries, targets, n_jobs=1)[0], 1e-300, 1) if queries else np.ones((0, len(targets)))
 
 
-def add_evidence(matches, motifs, known, own, n_null, rng, untrained=()):
-    """Further columns for the matches of `motifs.compare_motifs`, see COLUMNS.
+def match_runs(runs, known):
+    """Smallest p of each run of a null with each known matrix, float array (runs, matrices); 1 where a run found nothing.
 
-    motifs: list of dicts id, matrix; known: dict id to (name, matrix); own: dict of `own_matrices`
+    runs: list of lists of matrices (4, width), counts or probabilities; known: dict id to (name, matrix)
+    """
+    targets = [matrix for _, matrix in known.values()]
+    found = [best_p([m / m.sum(axis=0) for m in run], targets).min(axis=0, initial=1) for run in runs]
+    return np.array(found).reshape(len(runs), len(targets))
+
+
+def best_gains(runs):
+    """How much better than all other runs each run is with any matrix, the smallest ratio of p values: float array (runs,).
+
+    runs: of `match_runs`. Some known matrices are matched by noise with any p, so that only the ratio tells. Of a single run
+    it is its smallest p.
+    """
+    others = [np.delete(runs, i, axis=0).min(axis=0, initial=1) for i in range(len(runs))]
+    return np.array([(run / other).min() for run, other in zip(runs, others, strict=True)])
+
+
+def chance(null, p):
+    """(share of a null that is as good as p, with one added to both numbers; its smallest p); nan without a null."""
+    return ((1 + np.sum(null <= p)) / (1 + len(null)), null.min()) if len(null) else (np.nan, np.nan)
+
+
+def add_evidence(matches, motifs, known, own, n_null, rng, runs=()):
+    """Further columns for the matches of `motifs.compare_motifs`, see COLUMNS and NULLS.
+
+    motifs: list of dicts id, matrix; known: dict id to (name, matrix); own: dict of `own_matrices`; n_null: shuffled
+    versions of each motif; runs: of `match_runs`, the same search for motifs in the same windows with untrained weights
     e: p times the number of known matrices; overlap: aligned columns; js, kl: see `divergences`; own: `name`, `family` or
     empty; own_rank, own_p: of the first own matrix among all known ones for this motif (nan without one); null_p: share of
-    `n_null` versions of the motif with shuffled columns whose best match with any known matrix is as good as this one (with
-    one added to both numbers); null_best: the smallest p of these; untrained_p: the same share of the matrices `untrained`,
-    what the filters of a network that learned nothing make of the same windows. Shares are nan where there is no null.
+    the versions of the motif with shuffled columns whose best match with any known matrix is as good as this one (with
+    one added to both numbers); null_best: the smallest p of these; untrained_p, untrained_best: the same of the untrained
+    runs, where the best of all motifs of a run counts; untrained_same: the smallest p of all runs with this known matrix.
+    All of these are nan where there is no null. better: 1 for a match whose gain, p divided by untrained_same, is smaller
+    than 1, than that of each shuffled version with any matrix, and than that of each run with any matrix over the other
+    runs; else 0; nan without a null.
     """
     targets, identifiers = [matrix for _, matrix in known.values()], list(known)
     queries = {motif["id"]: motif["matrix"] / motif["matrix"].sum(axis=0) for motif in motifs}
-    learned_nothing = best_p([matrix / matrix.sum(axis=0) for matrix in untrained], targets).min(axis=1)
-
-    def share(null, p):
-        return (1 + np.sum(null <= p)) / (1 + len(null)) if len(null) else np.nan
-
+    runs = np.asarray(runs).reshape(-1, len(targets))
+    same, others = runs.min(axis=0, initial=1), best_gains(runs)
     mine = np.flatnonzero([key in own for key in identifiers])
-    rows = []
-    for name, part in matches.groupby("motif", sort=False):
-        query = queries[name]
-        shuffled = [query[:, rng.permutation(query.shape[1])] for _ in range(n_null)]
-        p = best_p([query, *shuffled], targets)
-        null, rank = p[1:].min(axis=1), np.argsort(np.argsort(p[0], kind="stable")) + 1
+    parts, rows = dict(list(matches.groupby("motif", sort=False))), []
+    shuffled = [[queries[name][:, rng.permutation(queries[name].shape[1])] for _ in range(n_null)] for name in parts]
+    asked = [query for name, turns in zip(parts, shuffled, strict=True) for query in (queries[name], *turns)]
+    found = best_p(asked, targets).reshape(len(parts), 1 + n_null, len(targets))
+    for (name, part), p in zip(parts.items(), found, strict=True):
+        rank = np.argsort(np.argsort(p[0], kind="stable")) + 1
         first = (int(rank[mine].min()), p[0][mine].min()) if len(mine) else (np.nan, np.nan)
+        gains = np.concatenate([[1], (p[1:] / same).min(axis=1), others])
         for match in part.itertuples():
-            columns = aligned_columns(query, known[match.jaspar_id][1], match.offset, match.strand)
-            chances = share(null, match.p), null.min() if n_null else np.nan, share(learned_nothing, match.p)
-            divergence = divergences(*columns)
-            e, mark = match.p * len(targets), own.get(match.jaspar_id, "")
-            rows.append((e, columns[0].shape[1], *divergence, mark, *first, *chances))
-    return matches.assign(**pd.DataFrame(rows, columns=COLUMNS, index=matches.index))
+            columns = aligned_columns(queries[name], known[match.jaspar_id][1], match.offset, match.strand)
+            alike = same[identifiers.index(match.jaspar_id)] if len(runs) else np.nan
+            nulls = *chance(p[1:].min(axis=1), match.p), *chance(runs.min(axis=1), match.p), alike
+            better = int(match.p / np.nan_to_num(alike, nan=1) < gains.min()) if len(gains) > 1 else np.nan
+            about = match.p * len(targets), columns[0].shape[1], *divergences(*columns), own.get(match.jaspar_id, "")
+            rows.append((*about, *first, *nulls, better))
+    return matches.assign(**pd.DataFrame(rows, columns=[*COLUMNS, *NULLS], index=matches.index))

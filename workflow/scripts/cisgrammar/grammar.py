@@ -25,7 +25,7 @@ def co_occurrence(sites, names, n_windows):
 
     sites: data frame motif, window; names: ids of the motifs; n_windows: number of all windows, those without sites too
     Returns a data frame a, b, n_a, n_b, n_both (windows), expected, co_p: the chance of so many or more windows with both,
-    if each motif chose its windows by itself (hypergeometric).
+    if each motif chose its windows by itself (hypergeometric), co_q: the false discovery rate (Benjamini & Hochberg).
     """
     members = {name: set(sites.loc[sites["motif"] == name, "window"]) for name in names}
     rows = []
@@ -33,7 +33,8 @@ def co_occurrence(sites, names, n_windows):
         n_a, n_b, both = len(members[a]), len(members[b]), len(members[a] & members[b])
         p = float(hypergeom.sf(both - 1, n_windows, n_a, n_b))
         rows.append((a, b, n_a, n_b, both, n_a * n_b / max(1, n_windows), p))
-    return pd.DataFrame(rows, columns=["a", "b", "n_a", "n_b", "n_both", "expected", "co_p"])
+    table = pd.DataFrame(rows, columns=["a", "b", "n_a", "n_b", "n_both", "expected", "co_p"])
+    return table.assign(co_q=false_discovery_control(table["co_p"]) if len(table) else [])
 
 
 def join(a, window_b):
@@ -119,19 +120,23 @@ def spacing_profile(sites, a, b, n_windows, window_bp, largest_gap, permutations
 def find_pairs(sites, names, n_windows, window_bp, largest_gap, permutations, rng):
     """Co-occurrence and spacing of every pair of motifs, each motif with itself too, the most regular spacing first.
 
+    sites: with a column `active`, see `sites.mark_active`
     Returns (pairs, profiles). pairs: data frame a, b, n_a, n_b, n_both, expected, co_p, co_q (nan for a motif with itself),
+    active_a, active_b, active_both, active_expected, active_p, active_q: the same of active sites alone;
     arrangement, gap (of the largest excess), count, count_expected, p, q (of the spacing, see `spacing_profile`; false
     discovery rates over all pairs, Benjamini & Hochberg). profiles: data frame a, b and the columns of `spacing_profile`.
     """
-    table = co_occurrence(sites, names, n_windows)
-    table["co_q"] = false_discovery_control(table["co_p"]) if len(table) else []
-    alone = [
-        {"a": name, "b": name, "n_a": n, "n_b": n, "n_both": n}
-        for name in names
-        for n in [sites.loc[sites["motif"] == name, "window"].nunique()]
-    ]
-    table = pd.concat([table, pd.DataFrame(alone)], ignore_index=True) if len(table) else pd.DataFrame(alone)
-    table = table.reindex(columns=["a", "b", "n_a", "n_b", "n_both", "expected", "co_p", "co_q"])
+    together = ["n_a", "n_b", "n_both", "expected", "co_p", "co_q"]
+    active = [name.replace("n_", "active_").replace("co_", "active_") for name in together]
+    active[3] = "active_expected"
+    parts = []
+    for rows, columns in ((sites, together), (sites[sites["active"].astype(bool)], active)):
+        part = co_occurrence(rows, names, n_windows)
+        alone = rows.groupby("motif")["window"].nunique().reindex(names, fill_value=0)
+        alone = pd.DataFrame({"a": names, "b": names} | dict.fromkeys(("n_a", "n_b", "n_both"), alone.to_numpy()))
+        part = pd.concat([part, alone], ignore_index=True) if len(part) else alone.reindex(columns=part.columns)
+        parts.append(part.set_index(["a", "b"]).rename(columns=dict(zip(together, columns, strict=True))))
+    table = pd.concat(parts, axis=1).reset_index()
     profiles, best = [], []
     for a, b in zip(table["a"], table["b"], strict=True):
         profile, p = spacing_profile(sites, a, b, n_windows, window_bp, largest_gap, permutations, rng)

@@ -12,16 +12,21 @@ from cisgrammar.log import InputError
 from cisgrammar.methods import COMPLETE, METHODS, references
 from cisgrammar.model import score
 
+AT_ONCE = 80_000  # bases of windows and references that a network sees at a time
 
-def choose_windows(network, data, most):
-    """Rows of the best scored bound windows without unknown bases or padding, at most `most`, in the order of their place.
 
+def choose_windows(network, data, most, negatives=None):
+    """Rows of the best scored windows without unknown bases or padding, at most `most`, in the order of their place.
+
+    negatives: the set that they are from, None for bound windows
     Returns (rows, logits of these rows).
     """
-    rows = np.flatnonzero((data["label"] == 1) & (data["codes"] < 4).all(axis=1))
+    wanted = data["label"] == 1 if negatives is None else data["negatives"] == negatives
+    rows = np.flatnonzero(wanted & (data["codes"] < 4).all(axis=1))
     if not len(rows):
         raise InputError(
-            "no bound test window without unknown bases; lower peaks.unknown_share or use other chromosomes"
+            f"no {'bound' if negatives is None else negatives} test window without unknown bases; lower "
+            "peaks.unknown_share or use other chromosomes"
         )
     channels = data.get("channels")
     channels = None if channels is None else channels[rows]
@@ -49,7 +54,7 @@ def contributions(
     n_shuffles,
     seed,
     largest_delta,
-    batch_size=20,
+    batch_size=None,
     channels=None,
     encoding=None,
     method="deeplift_shap",
@@ -61,15 +66,17 @@ def contributions(
     network: Network with one task; codes: uint8 (windows, bases) without unknown bases; n_shuffles: references of each
     window, where these are `shuffled`; channels: float (windows, channels, bases) or None; encoding: settings of
     `layers.encode`; method: of `methods.METHODS`; reference: kind of `methods.references`
-    hypothetical: whether all bases at all places get a value, which `deeplift_shap` alone can give
+    hypothetical: whether all bases at all places get a value, which `deeplift_shap` alone can give; batch_size: windows at a
+    time, by default so many that with their references they have AT_ONCE bases
     Channels keep their values in the references, so what is explained is what the bases add to the channels.
-    One batch of windows is in memory at a time.
+    One batch of windows is in memory at a time, and the result: 16 bytes per base.
     Returns (contributions float32 (windows, 4, bases), deltas float64 (windows,)): a delta is what the contributions
     miss of the difference between the logit and the mean logit of the references; nan for methods that promise none.
     Raises InputError when a delta is larger than `largest_delta`.
     """
+    batch_size = batch_size or max(1, AT_ONCE // (n_shuffles * max(1, codes.shape[1])))
     of_bases = OfBases(network, (encoding or {}).get("centred", False)).eval()
-    values, deltas = [], []
+    values, deltas = np.empty((len(codes), 4, codes.shape[1]), dtype=np.float32), np.full(len(codes), np.nan)
     for i in range(0, len(codes), batch_size):
         rows = slice(i, i + batch_size)
         sequences = one_hot(codes[rows])
@@ -77,16 +84,14 @@ def contributions(
         compared = references(sequences, reference, n_shuffles, seed + i)
         options = {"hypothetical": True} if hypothetical else {}
         part = METHODS[method](of_bases, sequences, more, compared, **options)
-        values.append(part.numpy().astype(np.float32))
+        values[rows] = part.numpy()
         if method not in COMPLETE:
-            deltas.append(np.full(len(sequences), np.nan))
             continue
         with torch.inference_mode():
             repeated = more.repeat_interleave(compared.shape[1], dim=0)
             base = of_bases(compared.flatten(0, 1), repeated).view(len(sequences), -1).mean(dim=1)
             gain = of_bases(sequences, more)[:, 0] - base
-        deltas.append(np.abs(((part * sequences).sum(dim=(1, 2)) - gain).double().numpy()))
-    deltas = np.concatenate(deltas)
+        deltas[rows] = np.abs(((part * sequences).sum(dim=(1, 2)) - gain).double().numpy())
     if method in COMPLETE:
         logging.info("convergence deltas: median %.2g, largest %.2g", np.median(deltas), deltas.max())
     if (deltas > largest_delta).any():
@@ -94,7 +99,17 @@ def contributions(
             f"contributions miss up to {deltas.max():.3g} of the logit in {np.sum(deltas > largest_delta)} of {len(codes)} "
             f"windows (interpretation.largest_delta: {largest_delta:g}), so they cannot be trusted for this network"
         )
-    return np.concatenate(values), deltas
+    return values, deltas
+
+
+def write_controls(path, maps):
+    """Write contributions of other networks in the same windows, one float32 dataset (windows, 4, bases) of each.
+
+    maps: iterable of (name, contributions); one is in memory at a time
+    """
+    with atomic(path) as temporary, h5py.File(temporary, "w") as store:
+        for name, values in maps:
+            store.create_dataset(name, data=values, compression="gzip", shuffle=True)
 
 
 def evidence(network, codes, channels=None, encoding=None, batch_size=256):

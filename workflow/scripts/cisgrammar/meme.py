@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from memelite.io import read_meme as read_matrices
 
-from cisgrammar.files import atomic
+from cisgrammar.files import atomic, write_table
 from cisgrammar.log import InputError
 
 
@@ -49,6 +49,13 @@ def count_table(motifs):
     ]
     empty = pd.DataFrame(columns=["motif", "column", *"ACGT"])
     return pd.concat(parts)[list(empty.columns)] if parts else empty
+
+
+def write_motifs(motifs, meme, jaspar, table):
+    """Write motifs in the MEME format, in the JASPAR format and as a table of counts, to three paths."""
+    write_meme(motifs, meme)
+    write_jaspar(motifs, jaspar)
+    write_table(count_table(motifs), table, float_format="%.6g")
 
 
 def read_meme(path, empty=False):

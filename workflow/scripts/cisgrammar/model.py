@@ -84,6 +84,23 @@ def join_members(networks, built):
     return joined.eval(), built
 
 
+def split_members(network, built):
+    """The members of a network as networks of one member each, a list. built: what `build_network` was told of it."""
+    state, found = network.state_dict(), []
+    for i in range(built["members"]):
+        member = build_network(**{**built, "members": 1})
+        member.load_state_dict({name: values[i : i + 1] for name, values in state.items()})
+        found.append(member.eval())
+    return found
+
+
+def untrained_network(built, seed):
+    """A network as `built` says (see `build_network`) with the weights that training would start from."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_network(**built).eval()
+
+
 def load_model(weights, settings):
     """(network, description) as written by `save_model`, the network in evaluation mode on the CPU."""
     description = read_json(settings)

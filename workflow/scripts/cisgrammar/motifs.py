@@ -73,18 +73,19 @@ def cut(seqlets, shift):
     return seqlets.gather(2, columns[:, None, :].expand(-1, 4, -1))
 
 
-def cluster_seqlets(contributions, bases, minimum_sites, maximum, similarity=0.6, rounds=4):
+def cluster_seqlets(contributions, bases, minimum_sites, maximum, similarity=0.6, rounds=4, tries=200):
     """Group seqlets into motifs, the strongest seqlet first, each seqlet into one motif at most.
 
     contributions, bases: (seqlets, 4, 41), strongest first
     The strongest seqlet left is the first pattern; all seqlets with a cosine of at least `similarity` at their best
     place and strand join; the mean of their contributions is the next pattern, `rounds` times. A seqlet that gathers
-    fewer than `minimum_sites` is left out. The work is bounded by the number of seqlets.
+    fewer than `minimum_sites` is left out, and after `tries` of them in a row the search ends, so that the work grows with
+    the number of seqlets and not with its square.
     Returns a list of dicts counts (4, width), n_sites, weight (sum of absolute contributions).
     """
     left = torch.arange(len(contributions))
-    motifs = []
-    while len(left) >= minimum_sites and len(motifs) < maximum:
+    motifs, failed = [], 0
+    while len(left) >= minimum_sites and len(motifs) < maximum and failed < tries:
         here, sequence = contributions[left], bases[left]
         pattern = here[0][:, SHIFT_BP : SHIFT_BP + CORE_BP]
         for _ in range(rounds):
@@ -94,14 +95,14 @@ def cluster_seqlets(contributions, bases, minimum_sites, maximum, similarity=0.6
                 break
             pattern = cut(turn(here, turned), shift)[members].mean(dim=0)
         if members.sum() < minimum_sites:
-            left = left[1:]
+            left, failed = left[1:], failed + 1
             continue
         counts = cut(turn(sequence, turned), shift)[members].sum(dim=0).numpy()
         motifs.append(
             {"counts": trim(counts), "n_sites": int(members.sum()), "weight": float(here[members].abs().sum())}
         )
         members[0] = True
-        left = left[~members]
+        left, failed = left[~members], 0
     return sorted(motifs, key=lambda motif: -motif["weight"])
 
 
@@ -134,14 +135,31 @@ def find_motifs(values, codes, threshold, minimum_sites, maximum):
     ]
 
 
-def compare_motifs(motifs, known, most):
+def count_members(motifs, of_members, known, largest_e=0.01):
+    """In how many members of an ensemble each motif is found again: list of int.
+
+    of_members: for each member a list of its motifs (dicts with matrix); known: dict id to (name, matrix), which TOMTOM takes
+    for its null, as a member has few motifs; largest_e: of a match, p times the number of the member's motifs
+    """
+    queries = [motif["matrix"] / motif["matrix"].sum(axis=0) for motif in motifs]
+    found = np.zeros(len(motifs), dtype=int)
+    for others in of_members:
+        targets = [motif["matrix"] / motif["matrix"].sum(axis=0) for motif in others]
+        if queries and targets:
+            p = tomtom(queries, [*targets, *(matrix for _, matrix in known.values())], n_jobs=1)[0][:, : len(targets)]
+            found += p.min(axis=1) * len(targets) <= largest_e
+    return found.tolist()
+
+
+def compare_motifs(motifs, known, most, usual=1.0):
     """TOMTOM (Gupta et al. 2007, Genome Biology 8:R24; through memelite) of motifs against known matrices.
 
-    motifs: list of dicts id, matrix (counts), n_sites; known: dict id to (name, matrix); most: matches per motif
+    motifs: list of dicts id, matrix (counts), n_sites; known: dict id to (name, matrix); most: matches per motif;
+    usual: float array (matrices,), p values that motifs without meaning reach with each matrix
     Returns a data frame motif, n_sites, jaspar_id, jaspar_name, p, q, offset, strand: motifs in their order, their best
-    match first. p is for the best of all offsets and both strands; q controls the false discovery rate over all known
-    matrices (Benjamini & Hochberg); strand - means that the known matrix is turned round; offset is the column of the
-    motif, from 0, at which the known matrix then starts.
+    match first, that with the smallest p divided by the usual one. p is for the best of all offsets and both strands; q
+    controls the false discovery rate over all known matrices (Benjamini & Hochberg); strand - means that the known matrix
+    is turned round; offset is the column of the motif, from 0, at which the known matrix then starts.
     """
     columns = ["motif", "n_sites", "jaspar_id", "jaspar_name", "p", "q", "offset", "strand"]
     rows = []
@@ -153,7 +171,7 @@ def compare_motifs(motifs, known, most):
         for i, motif in enumerate(motifs):
             p = np.clip(p_values[i], 1e-300, 1)
             q = false_discovery_control(p)
-            for j in np.argsort(p, kind="stable")[:most]:
+            for j in np.argsort(p / usual, kind="stable")[:most]:
                 name, strand = known[identifiers[j]][0], "-" if strands[i, j] else "+"
                 place = (-int(offsets[i, j]), strand)
                 rows.append((motif["id"], motif["n_sites"], identifiers[j], name, p[j], q[j], *place))

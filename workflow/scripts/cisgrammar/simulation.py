@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 import pysam
 
+from cisgrammar.binding import STRENGTH, log_odds
 from cisgrammar.files import atomic
 from cisgrammar.log import InputError
 
 LETTERS = np.frombuffer(b"ACGTN", dtype=np.uint8)
 UNKNOWN = 4  # code of N; 0..3 are ACGT
-STRENGTH = 0.6  # smallest log-odds score of a site, as a share of the matrix's best
 SHARED = 0.5  # share of the regions and sites of a cell type that all cell types have
 REGION_BP = (300, 600)
 REGION_MARGIN_BP = 400  # between accessible regions, and from these to N
@@ -204,12 +204,6 @@ def insert_repeats(codes, avoid, rng):
         masked[here] = taken[here] = True
         left -= len(copy)
     return masked
-
-
-def log_odds(matrix):
-    """Log-odds scores in bits against equal base frequencies; float array (5, width), the last row (N) very low."""
-    smoothed = (matrix + 0.001) / (matrix + 0.001).sum(axis=0)
-    return np.vstack([np.log2(smoothed / 0.25), np.full(matrix.shape[1], -100.0)])
 
 
 def sample_site(matrix, rng):

@@ -47,6 +47,28 @@ def call_sites(motifs, codes, values, largest_p):
     return found[COLUMNS].sort_values(["window", "start", "motif"], kind="stable", ignore_index=True)
 
 
+def mark_active(sites, values, share):
+    """Sites with a column `active`: whether they contribute more than nearly all stretches of their width beside sites.
+
+    sites: of `call_sites`; values: as there; share: of the stretches without a base of any site that contribute as much as an
+    active site, or more; where there is no such stretch, sites are active whose contribution is above 0
+    """
+    window, start, end = (sites[name].to_numpy(dtype=int) for name in ("window", "start", "end"))
+    steps = np.zeros((values.shape[0], values.shape[2] + 1), dtype=int)
+    np.add.at(steps, (window, start), 1)
+    np.add.at(steps, (window, end), -1)
+    totals, taken = (
+        np.pad(np.cumsum(part, axis=1), ((0, 0), (1, 0)))
+        for part in (values.sum(axis=1), np.cumsum(steps, axis=1)[:, :-1] > 0)
+    )
+    least = {}
+    for width in set((end - start).tolist()):
+        sums, covered = (part[:, width:] - part[:, : part.shape[1] - width] for part in (totals, taken))
+        least[width] = np.quantile(sums[covered == 0], 1 - share) if (covered == 0).any() else 0
+    limit = np.array([least[width] for width in (end - start).tolist()])
+    return sites.assign(active=sites["contribution"].to_numpy(dtype=float) > limit)
+
+
 def write_sites(sites, windows, path):
     """Write sites as BED6 for a genome browser, with two more columns: contribution (logit) and score (bits).
 
