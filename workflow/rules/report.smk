@@ -1,7 +1,21 @@
 rule write_report:
     input:
-        code=library("log", "files", "splits", "page", "reads_page", "grammar_page", "report"),
+        code=library(
+            "log",
+            "files",
+            "splits",
+            "metrics",
+            "page",
+            "scores_page",
+            "reads_page",
+            "grammar_page",
+            "contributions_page",
+            "overview_page",
+            "provenance",
+            "report",
+        ),
         template=workflow.source_path("../report/report.html.jinja"),
+        rules=workflow.source_path("../report/rules.svg"),
         splits="resources/genome/splits.tsv",
         summary="results/summary.tsv",
         quality=for_each("results/peaks/{cell_type}/{tf}/quality.tsv", with_reads()),
@@ -11,7 +25,8 @@ rule write_report:
         gates=for_each("results/interpretation/{cell_type}/{tf}/gates.tsv"),
         pairs=for_each("results/motifs/{cell_type}/{tf}/pairs.tsv"),
     output:
-        "results/report.html",
+        report="results/report.html",
+        overview="results/overview.tsv",
     log:
         "logs/write_report.log",
     conda:
@@ -30,3 +45,18 @@ rule write_report:
 rule report:
     input:
         "results/report.html",
+
+
+rule summary:
+    input:
+        code=library("log", "files", "page"),
+        overview="results/overview.tsv",
+    log:
+        "logs/summary.log",
+    conda:
+        "../../envs/motifs.yaml"
+    resources:
+        mem_mb=grows(1000),
+        runtime=grows(10),
+    script:
+        "../scripts/show_summary.py"
