@@ -553,7 +553,9 @@ def test_overview_says_the_same_as_a_table(two):
 
 
 def test_table_as_text():
-    table = pd.DataFrame({"tf": ["A", "LONG"], "auprc": [0.12345, np.nan], "q": [0.0, 3.2e-7], "take_care": ["", "x; y"]})
+    table = pd.DataFrame(
+        {"tf": ["A", "LONG"], "auprc": [0.12345, np.nan], "q": [0.0, 3.2e-7], "take_care": ["", "x; y"]}
+    )
     lines = page.table_text(table).splitlines()
     assert lines == ["tf    auprc  q        take_care", "A     0.123  ≈ 0      -", "LONG  -      3.2e-07  x; y"]
 

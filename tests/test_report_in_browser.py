@@ -24,7 +24,8 @@ def browse(path, script):
     watch += "addEventListener('securitypolicyviolation', e => errors.push(e.violatedDirective + ' ' + e.blockedURI));"
     watch += "console.error = console.warn = (...words) => errors.push(words.join(' '));</script>"
     act = f"""<script>(async () => {{
-      const wait = async test => {{ for (let i = 0; i < 200 && !test(); i++) await new Promise(done => setTimeout(done, 50)); }};
+      const wait = async test => {{
+        for (let i = 0; i < 200 && !test(); i++) await new Promise(done => setTimeout(done, 50)); }};
       await wait(() => document.documentElement.dataset.ready);
       let seen;
       try {{ seen = await (async () => {{ {script} }})(); }} catch (error) {{ errors.push(String(error)); }}
@@ -43,7 +44,8 @@ def browse(path, script):
     return found["seen"]
 
 
-ROWS = "[...document.querySelectorAll('table.sortable tbody tr')].filter(row => !row.hidden).map(row => row.cells[0].textContent)"
+ROWS = "[...document.querySelector('table.sortable').tBodies[0].rows].filter(row => !row.hidden)"
+ROWS += ".map(row => row.cells[0].textContent)"
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,8 @@ def test_table_is_sorted_by_its_buttons(path):
 def test_table_is_filtered_by_name_and_by_flag(path):
     script = f"""
       const field = document.getElementById("filter-name"), flag = document.getElementById("filter-flag"), seen = [];
-      const set = (element, value) => {{ element.value = value; element.dispatchEvent(new Event("input", {{bubbles: true}})); }};
+      const set = (element, value) => {{
+        element.value = value; element.dispatchEvent(new Event("input", {{bubbles: true}})); }};
       set(field, "ctc"); seen.push({ROWS}); set(field, "B"); seen.push({ROWS});
       set(flag, "few peaks"); seen.push({ROWS}); set(field, ""); set(flag, "none"); seen.push({ROWS});
       return [seen, document.getElementById("filter-count").textContent, [...flag.options].map(option => option.value)];"""
@@ -113,7 +116,8 @@ def test_text_stands_out_from_its_ground(path):
         return [255, 255, 255]; };
       const poor = [];
       for (const node of document.querySelectorAll("main *, nav *")) {
-        if (node.closest("svg, .plot") || ![...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim())) continue;
+        const own = [...node.childNodes].filter(child => child.nodeType === 3 && child.textContent.trim());
+        if (node.closest("svg, .plot") || !own.length) continue;
         const [a, b] = [light(numbers(getComputedStyle(node).color)), light(ground(node))].sort((x, y) => y - x);
         if ((a + 0.05) / (b + 0.05) < 4.5) poor.push(node.outerHTML.slice(0, 80));
       }
