@@ -38,5 +38,6 @@ rule all:
         "results/summary.tsv",
         "results/report.html",
         predictions(),
+        exports(),
         variant_scores(),
         patterns(),

@@ -25,8 +25,16 @@ rule write_report:
         gates=for_each("results/interpretation/{cell_type}/{tf}/gates.tsv"),
         pairs=for_each("results/motifs/{cell_type}/{tf}/pairs.tsv"),
     output:
-        report="results/report.html",
-        overview="results/overview.tsv",
+        report=report(
+            "results/report.html",
+            category="Overview",
+            caption="../report/report.rst",
+        ),
+        overview=report(
+            "results/overview.tsv",
+            category="Overview",
+            caption="../report/overview.rst",
+        ),
     log:
         "logs/write_report.log",
     conda:
@@ -49,7 +57,7 @@ rule report:
 
 rule summary:
     input:
-        code=library("log", "files", "page"),
+        code=library("log", "page"),
         overview="results/overview.tsv",
     log:
         "logs/summary.log",
