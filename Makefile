@@ -53,7 +53,7 @@ system:
 demo: setup
 	@echo "Running the demo on $(CORES) cores in runs/demo"
 	@snakemake --cores $(CORES) --logger rich --rerun-incomplete --configfile config/demo.yaml --directory runs/demo
-	@echo; cut -f 1-3,7,11-13 runs/demo/results/summary.tsv | column -t
+	@echo; snakemake --cores 1 --quiet --configfile config/demo.yaml --directory runs/demo summary
 	@echo; echo "Look at runs/demo/results/report.html in a browser; the numbers are in results/summary.tsv, motifs in"
 	@echo "results/motifs, and what was planted in resources/simulation/truth.tsv, all below runs/demo."
 
@@ -76,6 +76,7 @@ lint: setup
 
 docs: setup
 	@$(BIN)/python workflow/schemas/document.py
+	@$(BIN)/python workflow/report/draw_rules.py
 
 clean:
 	rm -rf .venv runs/demo

@@ -39,6 +39,7 @@ rule all:
         "results/summary.tsv",
         "results/report.html",
         predictions(),
+        exports(),
         variant_scores(),
         designs(),
         patterns(),

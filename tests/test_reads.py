@@ -1,6 +1,7 @@
 """Files of reads and peaks, sound and broken; each broken one is named with its row of the table and a remedy."""
 
 import gzip
+import hashlib
 
 import pysam
 import pytest
@@ -81,7 +82,9 @@ def sound_reads(n=200):
 
 def test_sound_bam(tmp_path):
     path = write_bam(tmp_path / "a.bam", sound_reads())
-    assert describe(path) == {"file": str(path), "role": "treatment", "replicate": "1", "format": "BAM", "n": 201}
+    found = describe(path)
+    assert found.pop("sha256") == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert found == {"file": str(path), "role": "treatment", "replicate": "1", "format": "BAM", "n": 201}
 
 
 def test_sound_bam_of_pairs(tmp_path):

@@ -1,7 +1,7 @@
 """What the report says of reads and replicates, and what it draws."""
 
-import base64
 import re
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ def put(folder, **tables):
 
 
 def svg(uri):
-    text = base64.b64decode(uri.removeprefix("data:image/svg+xml;base64,")).decode()
+    text = unquote(uri.removeprefix("data:image/svg+xml,"))
     assert text.startswith("<?xml") and len(text) < 200_000
     return text
 
@@ -83,7 +83,9 @@ def test_replicates_without_a_reproducible_peak_are_flagged(folder):
 def test_figures(folder):
     drawn = draw_reads(folder, describe_reads(folder, {"quality", "agreement"}))
     assert (drawn["best_pair"]["a"], drawn["best_pair"]["b"]) == ("1", "NA")
-    assert all(svg(drawn[name]) for name in ("correlation_figure", "replicates_figure"))
+    assert svg(drawn["replicates_figure"])
+    figure = drawn["correlation_figure"]
+    assert figure["n_panels"] == len(figure["data"]) == 2 and len(figure["layout"]["shapes"]) == 4
     assert draw_reads(folder, describe_reads(folder, {"quality", "agreement"})) == drawn
     nothing = {"correlation_figure": None, "replicates_figure": None, "best_pair": None}
     assert draw_reads(folder, None) == draw_reads(folder, describe_reads(folder, {"support"})) == nothing
@@ -98,7 +100,9 @@ def test_cross_correlation_of_a_file_of_which_nothing_is_known(folder):
     """Reads on one strand: no curve, no fragment length."""
     table = pd.DataFrame({"role": "treatment", "replicate": "$x", "shift": range(100), "smoothed": np.nan})
     row = READS | {"replicate": "$x", "fragment_bp": np.nan, "read_bp": np.nan}
-    assert svg(cross_correlations(table, [row] * 5))
+    figure = cross_correlations(table, [row | {"replicate": "<b>"}, row])
+    assert figure["layout"]["shapes"] == [] and set(figure["data"][1]["y"]) == {None}
+    assert figure["layout"]["annotations"][0]["text"] == "<b>treatment &lt;b&gt;</b>"
 
 
 @pytest.mark.parametrize("n_passing", [0, 1, 40])

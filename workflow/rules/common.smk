@@ -304,6 +304,11 @@ def predictions():
     ]
 
 
+def exports():
+    """The networks in other formats that the section `export` asks for."""
+    return for_each("results/training/{cell_type}/{tf}/model.onnx") if config["export"]["onnx"] else []
+
+
 def variant_scores():
     """The files that the section `variants` asks for."""
     if not config["variants"]["vcf"]:

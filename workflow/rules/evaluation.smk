@@ -59,7 +59,7 @@ rule summarize_models:
         code=library("log", "files"),
         metrics=for_each("results/evaluation/{cell_type}/{tf}/metrics.tsv"),
     output:
-        "results/summary.tsv",
+        report("results/summary.tsv", category="Overview", caption="../report/summary.rst"),
     log:
         "logs/summarize_models.log",
     conda:

@@ -4,7 +4,6 @@ rule score_sequences:
             "log",
             *NETWORKS,
             "files",
-            *NETWORKS,
             "intervals",
             "splits",
             "covariates",
@@ -30,6 +29,29 @@ rule score_sequences:
         "../scripts/score_sequences.py"
 
 
+rule export_model:
+    input:
+        code=library("log", "files", *NETWORKS, "onnx_model"),
+        weights="results/training/{cell_type}/{tf}/model.safetensors",
+        description="results/training/{cell_type}/{tf}/model.json",
+    output:
+        "results/training/{cell_type}/{tf}/model.onnx",
+    log:
+        "logs/export_model/{cell_type}/{tf}.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=grows(2500),
+        runtime=grows(30),
+    script:
+        "../scripts/export_model.py"
+
+
 rule predict:
     input:
         predictions(),
+
+
+rule export:
+    input:
+        exports(),

@@ -1,9 +1,23 @@
 rule write_report:
     input:
         code=library(
-            "log", "files", "splits", "page", "reads_page", "grammar_page", "curves", "transfer_page", "report"
+            "log",
+            "files",
+            "splits",
+            "metrics",
+            "page",
+            "scores_page",
+            "reads_page",
+            "grammar_page",
+            "contributions_page",
+            "overview_page",
+            "provenance",
+            "curves",
+            "transfer_page",
+            "report",
         ),
         template=workflow.source_path("../report/report.html.jinja"),
+        rules=workflow.source_path("../report/rules.svg"),
         splits="resources/genome/splits.tsv",
         summary="results/summary.tsv",
         quality=for_each("results/peaks/{cell_type}/{tf}/quality.tsv", with_reads()),
@@ -13,7 +27,16 @@ rule write_report:
         gates=for_each("results/interpretation/{cell_type}/{tf}/gates.tsv"),
         pairs=for_each("results/motifs/{cell_type}/{tf}/pairs.tsv"),
     output:
-        "results/report.html",
+        report=report(
+            "results/report.html",
+            category="Overview",
+            caption="../report/report.rst",
+        ),
+        overview=report(
+            "results/overview.tsv",
+            category="Overview",
+            caption="../report/overview.rst",
+        ),
     log:
         "logs/write_report.log",
     conda:
@@ -32,3 +55,18 @@ rule write_report:
 rule report:
     input:
         "results/report.html",
+
+
+rule summary:
+    input:
+        code=library("log", "page"),
+        overview="results/overview.tsv",
+    log:
+        "logs/summary.log",
+    conda:
+        "../../envs/motifs.yaml"
+    resources:
+        mem_mb=grows(1000),
+        runtime=grows(10),
+    script:
+        "../scripts/show_summary.py"

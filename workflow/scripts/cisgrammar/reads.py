@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pysam
 
-from cisgrammar.files import check_checksum, check_complete
+from cisgrammar.files import check_checksum, check_complete, checksum
 from cisgrammar.intervals import bed_rows, read_bed
 from cisgrammar.log import InputError
 
@@ -20,7 +20,8 @@ def describe_file(path, row, lengths, minimum):
     path: where the file lies; row: dict with place (file and row of the table), role, checksum
     lengths: dict of chromosome name to length in bp in the genome
     minimum: fewest peaks of a peak file
-    Returns a dict: file, role, replicate, format (BAM, BAMPE, BED, BEDPE or peaks) and n (reads, fragments or peaks).
+    Returns a dict: file, role, replicate, format (BAM, BAMPE, BED, BEDPE or peaks), n (reads, fragments or peaks) and
+    sha256 (of the file).
     Raises InputError, which begins with the place, when the file is cut short, unsorted, without an index, empty, of
     an unknown kind, or when its chromosomes do not fit the genome.
     """
@@ -34,7 +35,8 @@ def describe_file(path, row, lengths, minimum):
             kind, n = check_reads(path, lengths, needs_index="://" not in row["location"])
     except InputError as error:
         raise InputError(f"{row['place']}: {error}") from error
-    return {"file": str(path), "role": row["role"], "replicate": row["replicate"], "format": kind, "n": n}
+    row = {name: row[name] for name in ("role", "replicate")}
+    return {"file": str(path), **row, "format": kind, "n": n, "sha256": checksum(path)}
 
 
 def find_row(table, cell_type, tf, replicate):

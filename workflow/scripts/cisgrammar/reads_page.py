@@ -6,9 +6,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from cisgrammar.page import STYLE, as_svg, read_table
+from cisgrammar.scores_page import line, panels, upright
 
 QUALITY_COLUMNS = ("role", "replicate", "format", "paired", "flags")
-MOST_FILES = 8  # whose cross-correlation is drawn
+MOST_FILES = 4  # whose cross-correlation is drawn
+N_POINTS = 150  # of a curve of it
 CELLS = 80  # of a figure of two replicates, along each axis; one point is drawn per cell
 
 
@@ -54,30 +56,24 @@ def draw_reads(folder, reads):
     return drawn
 
 
-@matplotlib.rc_context(STYLE)
 def cross_correlations(table, quality):
     """Strand cross-correlation of each file by the shift, with lines at the read length and the fragment length.
 
     table: data frame of correlation.tsv; quality: rows of quality.tsv of the files to draw
+    Returns a figure for plotly.js.
     """
-    columns = min(4, len(quality))
-    rows = -(-len(quality) // columns)
-    figure = Figure(figsize=(0.6 + 2.15 * columns, 0.4 + 1.75 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, row in zip(panels, quality, strict=False):
+    data, shapes = [], []
+    for panel, row in enumerate(quality, 1):
         curve = table[(table["role"] == row["role"]) & (table["replicate"] == row["replicate"])]
-        axes.plot(curve["shift"], curve["smoothed"], color="#0072B2", lw=1.4)
-        for name, line, color in (("fragment_bp", "-", "#D55E00"), ("read_bp", ":", "#222222")):
+        curve = curve.iloc[:: max(1, len(curve) // N_POINTS)]
+        data.append(line(curve["shift"], curve["smoothed"], "correlation", "#0072B2", panel=panel, showlegend=False))
+        for name, dash, color in (("fragment_bp", "solid", "#D55E00"), ("read_bp", "dot", "#222222")):
             if not np.isnan(row[name]):
-                axes.axvline(row[name], color=color, lw=1, ls=line, zorder=1)
-        axes.set_title(f"{row['role']} {row['replicate']}", parse_math=False)
-        axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
-        axes.set_xlim(0, curve["shift"].max())
-    for axes in panels[len(quality) :]:
-        axes.set_visible(False)
-    figure.supxlabel("shift of the strands (bp)", fontsize=9)
-    figure.supylabel("correlation", fontsize=9)
-    return as_svg(figure)
+                number = panel if panel > 1 else ""
+                shapes.append(upright(row[name], number, {"color": color, "width": 1, "dash": dash}))
+    titles = [f"{row['role']} {row['replicate']}" for row in quality]
+    layout = panels(titles, "shift (bp)", ["correlation", *[""] * (len(quality) - 1)], gap=0.07)
+    return {"data": data, "layout": layout | {"shapes": shapes, "height": 240}, "n_panels": len(quality)}
 
 
 @matplotlib.rc_context(STYLE)
