@@ -30,6 +30,7 @@ include: "workflow/rules/motifs.smk"
 include: "workflow/rules/predict.smk"
 include: "workflow/rules/variants.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/chunks.smk"
 
 
 rule all:
