@@ -172,7 +172,7 @@ for stage, number in ((stage, number) for stage in SINGLE for number in sorted(C
         name:
             f"{stage}_{number}"
         input:
-            code=[*library("log", "files", "chunks"), *SINGLE[stage].ruleinfo.input.kwpaths["code"]],
+            code=library("log", "files", "chunks"),
             script=workflow.source_path(SINGLE[stage].ruleinfo.script),
             files=partial(chunk_files, stage, number),
         output:
@@ -192,3 +192,10 @@ for stage, number in ((stage, number) for stage in SINGLE for number in sorted(C
             jobs=partial(chunk_jobs, stage, number),
         script:
             "../scripts/run_many.py"
+
+    # Snakemake would try each of the hundreds of outputs as a pattern for every file that it looks for, and plan the job of
+    # the single rule, too, before it prefers this one.
+    chunk = getattr(rules, f"{stage}_{number}").rule
+    chunk.is_producer = frozenset(map(str, chunk.products())).__contains__
+    chunk.get_wildcards = lambda requested, wildcards_dict=None: {}
+    SINGLE[stage].is_producer = lambda requested: False
