@@ -3,7 +3,6 @@
 import hashlib
 import json
 import sys
-import zlib
 from functools import partial
 from types import SimpleNamespace
 
@@ -33,7 +32,7 @@ def divide(keys, most):
     while n * most < len(keys):
         n *= 2
     for key in keys:
-        parts.setdefault(zlib.crc32("/".join(key).encode()) % n, []).append(key)
+        parts.setdefault(int(hashlib.sha256("/".join(key).encode()).hexdigest(), 16) % n, []).append(key)
     return parts
 
 

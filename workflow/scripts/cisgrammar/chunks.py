@@ -1,4 +1,4 @@
-"""Many experiments in one job: the script of a rule is run for each in turn, and what is finished is kept for the next try."""
+"""Many experiments in one job: the script of a rule is run for each, and what is finished is kept for the next try."""
 
 import ast
 import hashlib
@@ -11,7 +11,7 @@ import runpy
 import shutil
 import sys
 import time
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +21,6 @@ from cisgrammar.log import InputError, start_log
 LARGE = 10**8  # bytes from which a file counts as unchanged when its size and time are
 
 
-@lru_cache(maxsize=None)
 def state(path):
     """What tells whether a file or folder is the same as before: the checksum, or size and time of large ones."""
     path = Path(path)
@@ -35,17 +34,18 @@ def times(path):
     return [found.st_size, found.st_mtime_ns]
 
 
-@lru_cache(maxsize=None)
+@cache
 def software():
     """Name and version of every installed package, and of Python."""
     found = {(package.name, package.version) for package in importlib.metadata.distributions()}
     return [sys.version, *sorted(found, key=str)]
 
 
-def fingerprint(script, job):
+def fingerprint(script, job, state=state):
     """SHA-256 of all that the files of a job depend on: script, inputs, params, names, threads and software.
 
     job: dict with `input`, `output`, `params`, `wildcards` as Snakemake hands them to a script, and `threads`
+    state: function that tells the state of a file
     """
     parts = [
         *(state(script), [[path, state(path)] for path in job["input"]], list(job["params"].items())),
@@ -123,12 +123,12 @@ def run_all(script, jobs, store):
     Raises InputError with the names of those that failed.
     """
     load_imports(script)
-    failed = []
+    failed, look = [], cache(state)  # of files that many share
     for i, job in enumerate(jobs, 1):
         name, began = "/".join(job["wildcards"]), time.monotonic()
         folder = Path(store, Path(script).stem, *job["wildcards"])
-        there = all(map(os.path.exists, job["input"]))
-        if there and take_back(folder, fingerprint(script, job), job["output"]):
+        key = fingerprint(script, job, look) if all(map(os.path.exists, job["input"])) else None
+        if key and take_back(folder, key, job["output"]):
             logging.info("%d of %d, %s: finished before", i, len(jobs), name)
             continue
         process = multiprocessing.get_context("fork").Process(target=run_one, args=(script, job))
@@ -136,7 +136,7 @@ def run_all(script, jobs, store):
         process.start()
         process.join()
         if process.exitcode == 0:
-            keep(folder, fingerprint(script, job), job["output"])
+            keep(folder, key, job["output"])
             logging.info("%d of %d, %s: %.1f s", i, len(jobs), name, time.monotonic() - began)
         else:
             end = f"by signal {-process.exitcode}" if process.exitcode < 0 else f"see {job['log'][0]}"
