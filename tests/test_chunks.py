@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cisgrammar import chunks
-from cisgrammar.chunks import fingerprint, keep, run_all, take_back
+from cisgrammar.chunks import Named, fingerprint, keep, run_all, take_back
 from cisgrammar.log import InputError, start_log
 
 SCRIPT = """
@@ -26,7 +26,7 @@ if words == "bad":
     raise InputError("a bad word; mend it")
 if words == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
-decimal.getcontext().prec += snakemake.params["more"]  # a state of the process, as torch has many
+decimal.getcontext().prec += snakemake.params.more  # a state of the process, as torch has many
 Path(snakemake.output[0]).write_text(f"{words} {decimal.getcontext().prec} {snakemake.threads}")
 Path(snakemake.output[1]).mkdir()
 Path(snakemake.output[1], "within").write_text(str(os.getpid()))
@@ -48,8 +48,9 @@ def chunk(tmp_path, monkeypatch):
             output = [f"{tf}.out", f"{tf}.folder"]
             Path(output[0]).unlink(missing_ok=True)  # as Snakemake does before a job
             shutil.rmtree(output[1], ignore_errors=True)
-            job = {"input": [f"{tf}.in"], "output": output, "log": [f"logs/{tf}.log"], "threads": threads}
-            jobs.append({**job, "params": {"more": more}, "wildcards": ["cell", tf]})
+            files = {"input": [(None, f"{tf}.in")], "output": [(None, output)], "log": [(None, f"logs/{tf}.log")]}
+            named = {"params": [("more", more)], "wildcards": [("cell_type", "cell"), ("tf", tf)]}
+            jobs.append({**files, **named, "threads": threads})
         start_log("chunk.log")
         run_all("script.py", jobs, "kept")
 
@@ -97,12 +98,24 @@ def test_what_would_differ_is_made_again(chunk, change):
     assert made("A")[0] != before[0] and made("A")[1] != before[1]
 
 
-def test_missing_input_is_named(chunk, tmp_path):
-    job = {"input": ["none.in"], "output": ["out"], "log": ["logs/A.log"], "params": {}, "wildcards": ["cell", "A"]}
-    chunk({})
+def test_missing_input_is_named(chunk):
+    """Nothing kept is taken for it either."""
+    chunk({"A": "one"})
+    Path("A.in").unlink()
+    files = {"input": [("words", ["A.in"])], "output": [(None, "A.out")], "log": [(None, "logs/A.log")]}
+    job = {**files, "params": [], "wildcards": [("cell_type", "cell"), ("tf", "A")], "threads": 1}
     with pytest.raises(InputError, match="1 of 1 failed: cell/A"):
-        run_all("script.py", [{**job, "threads": 1}], "kept")
-    assert "none.in is missing; ask for it" in Path("logs/A.log").read_text()
+        run_all("script.py", [job], "kept")
+    assert "A.in is missing; ask for it" in Path("logs/A.log").read_text()
+
+
+def test_named_is_as_snakemake_has_it():
+    files = Named([(None, "first"), ("code", ["a", "b"]), ("one", "c"), ("none", [])])
+    assert list(files) == ["first", "a", "b", "c"] and files[0] == "first" and files[-1] == "c"
+    assert files.code == files["code"] == ["a", "b"] and files.one == "c" and files.none == []
+    params = Named([("rows", [1, 2]), ("seed", 3)], flat=False)
+    assert {**params} == dict(params) == {"rows": [1, 2], "seed": 3} and list(params) == [[1, 2], 3]
+    assert not hasattr(params, "other")
 
 
 def test_script_that_cannot_be_imported_stops_all(tmp_path):
@@ -133,7 +146,8 @@ def test_fingerprint_takes_large_files_by_size_and_time(tmp_path, monkeypatch):
     for path in paths.values():
         path.write_text("1234")
     monkeypatch.setattr(chunks, "LARGE", 3)
-    job = {"input": [str(paths["large"])], "output": [], "params": {}, "wildcards": [], "threads": 1}
+    nothing = {part: Named([]) for part in ("output", "params", "wildcards")}
+    job = {"input": Named([(None, str(paths["large"]))]), **nothing, "threads": 1}
     first = fingerprint(paths["script"], job)
     assert fingerprint(paths["script"], job) == first
     os.utime(paths["large"], (1, 1))

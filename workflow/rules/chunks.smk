@@ -3,11 +3,12 @@
 import hashlib
 import json
 import sys
-from functools import partial
+from functools import cache, partial
 from types import SimpleNamespace
 
+from snakemake.common import get_function_params
 from snakemake.io import AnnotatedString
-from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, Wildcards
+from snakemake.iocontainers import Wildcards
 from snakemake.resources import Resource
 
 CHUNKED = (
@@ -41,86 +42,78 @@ CHUNK_OF = {key: number for number, keys in CHUNKS.items() for key in keys}
 SINGLE = {stage: getattr(rules, stage).rule for stage in CHUNKED} if CHUNKS else {}
 
 
+def varies(item):
+    """Whether a file, list of files or function of a rule is of an experiment."""
+    return any(map(varies, item)) if isinstance(item, list | tuple) else callable(item) or "{" in item
+
+
 def fill(item, key):
     """A file, list of files or function of a rule for one experiment; marks such as `directory` stay."""
     if callable(item):
         item = item(SimpleNamespace(cell_type=key[0], tf=key[1]))
     if isinstance(item, list | tuple):
         return [fill(part, key) for part in item]
-    if "{" not in item:
-        return item
-    path = AnnotatedString(item.replace("{cell_type}", key[0]).replace("{tf}", key[1]))
-    path.flags.update(getattr(item, "flags", {}))
+    path = item.replace("{cell_type}", key[0]).replace("{tf}", key[1])
+    if not getattr(item, "flags", None):
+        return str(path)
+    path = AnnotatedString(path)
+    path.flags.update(item.flags)
     return path
 
 
-def files_of(part, key):
-    """The files of a rule's `input`, `output` or `log` for one experiment, as pairs (name or None, path or paths)."""
-    return [(None, fill(item, key)) for item in part.paths] + [(k, fill(v, key)) for k, v in part.kwpaths.items()]
+@cache
+def items_of(stage, part):
+    """What the rule of a stage says under `input`, `output` or `log`: list of (name or None, item, whether it varies)."""
+    part = getattr(SINGLE[stage].ruleinfo, part)
+    items = [*((None, item) for item in part.paths), *part.kwpaths.items()]
+    return [(name, item, varies(item)) for name, item in items]
 
 
-def first_output(stage, number):
-    """The file that stands for all that a chunk makes."""
-    return files_of(SINGLE[stage].ruleinfo.output, CHUNKS[number][0])[0][1]
+def files_of(stage, part, key):
+    """The same for one experiment: list of (name or None, path or list of paths)."""
+    return [(name, fill(item, key) if of_one else item) for name, item, of_one in items_of(stage, part)]
 
 
 def chunk_outputs(stage, number):
-    return [path for key in CHUNKS[number] for _, path in files_of(SINGLE[stage].ruleinfo.output, key)]
+    return [path for key in CHUNKS[number] for _, path in files_of(stage, "output", key)]
 
 
-MAKERS = {
-    str(path): stage
-    for stage, single in SINGLE.items()
-    for path in (*single.ruleinfo.output.paths, *single.ruleinfo.output.kwpaths.values())
-}
+MAKERS = {str(path): stage for stage in SINGLE for _, path, _ in items_of(stage, "output")}
 
 
 def chunk_files(stage, number, wildcards):
-    """Inputs of a chunk; of the files that another chunk makes one, since Snakemake notes the inputs of each output."""
-    found, stands = {}, {}
-    for key in CHUNKS[number]:
-        for name, paths in files_of(SINGLE[stage].ruleinfo.input, key):
+    """Inputs of a chunk; of the files that another chunk makes the first, as Snakemake notes all inputs of each output."""
+    found = {}
+    for _, item, of_one in items_of(stage, "input"):
+        for key in CHUNKS[number] if of_one else [None]:
+            paths = fill(item, key) if of_one else item
             for path in paths if isinstance(paths, list) else [paths]:
                 folders = path.split("/")
                 maker = MAKERS.get("/".join((*folders[:2], "{cell_type}", "{tf}", *folders[4:])))
                 if maker and tuple(folders[2:4]) in CHUNK_OF:
-                    place = maker, CHUNK_OF[tuple(folders[2:4])]
-                    if place not in stands:
-                        stands[place] = first_output(*place)
-                    path = stands[place]
-                found[path] = None
-    return list(found)
-
-
-def named(kind, items):
-    """Files as a script finds them in `snakemake.input`."""
-    files = kind()
-    for name, paths in items:
-        start = len(files)
-        files.extend(map(str, paths) if isinstance(paths, list) else [str(paths)])
-        if name:
-            files._set_name(name, start, end=len(files) if isinstance(paths, list) else None)
-    return files
-
-
-def chunk_jobs(stage, number, wildcards, input):
-    """What the script of a stage is given for each experiment of a chunk."""
-    info = SINGLE[stage].ruleinfo
+                    found[maker, CHUNK_OF[tuple(folders[2:4])]] = None
+                else:
+                    found[path] = None
     return [
-        {
-            "wildcards": Wildcards(fromdict={"cell_type": key[0], "tf": key[1]}),
-            "input": named(InputFiles, files_of(info.input, key)),
-            "output": named(OutputFiles, files_of(info.output, key)),
-            "log": named(Log, files_of(info.log, key)),
-            "params": Params(fromdict=chunk_params(stage, key)),
-        }
-        for key in CHUNKS[number]
+        place if isinstance(place, str) else files_of(place[0], "output", CHUNKS[place[1]][0])[0][1] for place in found
     ]
 
 
 def chunk_params(stage, key):
     wildcards = SimpleNamespace(cell_type=key[0], tf=key[1])
     return {k: v(wildcards) if callable(v) else v for k, v in SINGLE[stage].ruleinfo.params[1].items()}
+
+
+def chunk_jobs(stage, number, wildcards, input):
+    """What the script of a stage is given for each experiment of a chunk, in plain words: `cisgrammar.chunks.Named`."""
+    return [
+        {
+            "wildcards": [("cell_type", key[0]), ("tf", key[1])],
+            **{part: files_of(stage, part, key) for part in ("input", "output", "log")},
+            "params": list(chunk_params(stage, key).items()),
+        }
+        for key in CHUNKS[number]
+    ]
 
 
 def settings_of(stage):
@@ -130,32 +123,38 @@ def settings_of(stage):
 
 def looked_up(stage, number, wildcards):
     """Digest of the params that are looked up for each experiment of a chunk."""
-    names = set(SINGLE[stage].ruleinfo.params[1]) - set(settings_of(stage))
-    values = [[chunk_params(stage, key)[name] for name in sorted(names)] for key in CHUNKS[number]] if names else []
+    names = sorted(set(SINGLE[stage].ruleinfo.params[1]) - set(settings_of(stage)))
+    values = [[chunk_params(stage, key)[name] for name in names] for key in CHUNKS[number]] if names else []
     return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()[:16]
 
 
-def chunk_resource(single, resource, number, wildcards, input, attempt):
+def chunk_resource(stage, number, name, function, wildcards, input, attempt):
     """A resource of a chunk: run time adds up, to a day at most, of all else the most that one experiment needs."""
+    single = SINGLE[stage]
+    more = {"threads": single.resources["_cores"].value, "rulename": single.name, "async_run": workflow.async_run}
+    more = {k: v for k, v in more.items() if k in get_function_params(function)}
     values = []
     for key in CHUNKS[number]:
-        files = dict(files_of(single.ruleinfo.input, key))
-        given = {"input": files, "attempt": attempt, "threads": single.resources["_cores"].value}
-        where = Wildcards(fromdict={"cell_type": key[0], "tf": key[1]})
-        values.append(
-            resource.evaluate(where, **given, rulename=single.name, async_run=single.workflow.async_run).value
-        )
-    if resource.name == "runtime":
+        of_one = Wildcards(fromdict={"cell_type": key[0], "tf": key[1]})
+        values.append(function(of_one, input=dict(files_of(stage, "input", key)), attempt=attempt, **more))
+    if name == "runtime":
         return min(sum(values), LONGEST)
-    return max(values) if all(isinstance(value, int) for value in values) else values[0]
+    return values[0] if isinstance(values[0], str) else max(values)
 
 
 def chunk_resources(stage, number):
     """The resources of a stage's own rule, `--set-resources` included, for a chunk."""
     single = SINGLE[stage]
     wanted = {name: Resource(name, value) for name, value in single.ruleinfo.resources[1].items()}
-    wanted.update(single.workflow.resource_settings._parsed_overwrite_resources.get(single.name, {}))
-    return {name: partial(chunk_resource, single, resource, number) for name, resource in wanted.items()}
+    wanted.update(workflow.resource_settings._parsed_overwrite_resources.get(single.name, {}))
+    return {
+        name: (
+            partial(chunk_resource, stage, number, name, resource._evaluator)
+            if resource.is_evaluable()
+            else resource.value
+        )
+        for name, resource in wanted.items()
+    }
 
 
 def is_wanted(name):

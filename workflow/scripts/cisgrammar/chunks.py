@@ -18,7 +18,32 @@ from types import SimpleNamespace
 from cisgrammar.files import atomic, checksum
 from cisgrammar.log import InputError, start_log
 
+PARTS = ("input", "output", "log", "params", "wildcards")
 LARGE = 10**8  # bytes from which a file counts as unchanged when its size and time are
+
+
+class Named(list):
+    """Files or settings by place and by name, as scripts find them in `snakemake.input` and its like.
+
+    items: list of (name or None, value); flat: whether a value that is a list counts as so many places, as files do
+    """
+
+    def __init__(self, items, flat=True):
+        for _, value in items:
+            self.extend(value if flat and isinstance(value, list) else [value])
+        self.named = {name: value for name, value in items if name}
+
+    def keys(self):
+        return self.named.keys()
+
+    def __getitem__(self, place):
+        return self.named[place] if isinstance(place, str) else super().__getitem__(place)
+
+    def __getattr__(self, name):
+        try:
+            return self.__dict__["named"][name]
+        except KeyError:
+            raise AttributeError(f"nothing is called {name} here") from None
 
 
 def state(path):
@@ -44,11 +69,11 @@ def software():
 def fingerprint(script, job, state=state):
     """SHA-256 of all that the files of a job depend on: script, inputs, params, names, threads and software.
 
-    job: dict with `input`, `output`, `params`, `wildcards` as Snakemake hands them to a script, and `threads`
+    job: dict with `input`, `output`, `params`, `wildcards`, each Named, and `threads`
     state: function that tells the state of a file
     """
     parts = [
-        *(state(script), [[path, state(path)] for path in job["input"]], list(job["params"].items())),
+        *(state(script), [[path, state(path)] for path in job["input"]], job["params"].named),
         *(list(job["output"]), list(job["wildcards"]), job["threads"], software()),
     ]
     return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
@@ -116,7 +141,8 @@ def run_one(script, job):
 def run_all(script, jobs, store):
     """Run a script for each of many jobs; one that fails, or whose process is killed, does not stop the others.
 
-    script: path; jobs: list of dicts, what `snakemake` holds for each; store: folder for finished results
+    script: path; jobs: list of dicts, what `snakemake` holds for each, those of PARTS as Named takes them
+    store: folder for finished results
     Each runs in a process of its own that is split off from this one, which has loaded all modules and done nothing else: a
     job finds neither random numbers drawn nor memory filled by one before it, and ends with the same bytes as alone.
     Finished files are linked into the store, and taken from there when they would be made of the same again.
@@ -125,6 +151,7 @@ def run_all(script, jobs, store):
     load_imports(script)
     failed, look = [], cache(state)  # of files that many share
     for i, job in enumerate(jobs, 1):
+        job = {**job, **{part: Named(job[part], flat=part != "params") for part in PARTS}}
         name, began = "/".join(job["wildcards"]), time.monotonic()
         folder = Path(store, Path(script).stem, *job["wildcards"])
         key = fingerprint(script, job, look) if all(map(os.path.exists, job["input"])) else None
