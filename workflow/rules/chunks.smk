@@ -40,6 +40,8 @@ def divide(keys, most):
 CHUNKS = divide(EXPERIMENTS, config["models_per_job"]) if config["models_per_job"] > 1 else {}
 CHUNK_OF = {key: number for number, keys in CHUNKS.items() for key in keys}
 SINGLE = {stage: getattr(rules, stage).rule for stage in CHUNKED} if CHUNKS else {}
+if not all(single.ruleinfo for single in SINGLE.values()):  # another workflow takes but some rules of this one
+    SINGLE = {}
 
 
 def varies(item):
@@ -158,8 +160,8 @@ def chunk_resources(stage, number):
 
 
 def is_wanted(name):
-    """Jobs on a cluster read the rules again, and need only their own."""
-    return workflow.is_main_process or name in sys.argv
+    """Jobs on a cluster read the rules again and need only their own, whose name a workflow around this one lengthens."""
+    return workflow.is_main_process or any(word.endswith(name) for word in sys.argv)
 
 
 for stage, number in ((stage, number) for stage in SINGLE for number in sorted(CHUNKS)):
