@@ -141,8 +141,8 @@ def test_kept_files_are_links_and_replaced(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "store"]
 
 
-def test_fingerprint_takes_large_files_by_size_and_time(tmp_path, monkeypatch):
-    paths = {name: tmp_path / name for name in ("script", "small", "large")}
+def test_fingerprint_knows_large_files_by_size_and_time(tmp_path, monkeypatch):
+    paths = {name: tmp_path / name for name in ("script", "large")}
     for path in paths.values():
         path.write_text("1234")
     monkeypatch.setattr(chunks, "LARGE", 3)
@@ -150,6 +150,8 @@ def test_fingerprint_takes_large_files_by_size_and_time(tmp_path, monkeypatch):
     job = {"input": Named([(None, str(paths["large"]))]), **nothing, "threads": 1}
     first = fingerprint(paths["script"], job)
     assert fingerprint(paths["script"], job) == first
+    shutil.copy2(paths["large"], tmp_path / "moved")
+    assert fingerprint(paths["script"], {**job, "input": [str(tmp_path / "moved")]}) == first
     os.utime(paths["large"], (1, 1))
     assert fingerprint(paths["script"], job) != first
     assert json.loads(json.dumps(chunks.state(str(tmp_path))))  # a folder: its files

@@ -69,11 +69,12 @@ def software():
 def fingerprint(script, job, state=state):
     """SHA-256 of all that the files of a job depend on: script, inputs, params, names, threads and software.
 
+    Not on where inputs lie: Snakemake hands modules over under another path in each run.
     job: dict with `input`, `output`, `params`, `wildcards`, each Named, and `threads`
     state: function that tells the state of a file
     """
     parts = [
-        *(state(script), [[path, state(path)] for path in job["input"]], job["params"].named),
+        *(state(script), [state(path) for path in job["input"]], job["params"].named),
         *(list(job["output"]), list(job["wildcards"]), job["threads"], software()),
     ]
     return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
