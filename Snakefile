@@ -31,6 +31,7 @@ include: "workflow/rules/predict.smk"
 include: "workflow/rules/variants.smk"
 include: "workflow/rules/design.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/chunks.smk"
 
 
 rule all:

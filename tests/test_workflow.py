@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -342,6 +343,49 @@ def test_edited_module_reruns_its_users(tmp_path):
     with open(copy / "workflow/scripts/cisgrammar/meme.py", "a") as module:
         module.write("# edited\n")
     assert planned(run("-n")) == {"export_jaspar": 1}
+
+
+def test_small_stages_share_jobs(tmp_path):
+    """Two chunks for six experiments; a network that is asked for brings its chunk alone."""
+    jobs = planned(snakemake(tmp_path / "run", "-n", config={"models_per_job": 3}))
+    stages = "check_inputs center_peaks match_negatives extract_sequences train_model evaluate_model explain_model"
+    for stage in (*stages.split(), "find_motifs"):
+        assert stage not in jobs and {name: n for name, n in jobs.items() if name.startswith(stage)} == {
+            f"{stage}_0": 1,
+            f"{stage}_1": 1,
+        }
+    assert jobs["call_peaks"] == jobs["fine_tune_model"] == len(EXPERIMENTS)
+    target = "results/training/myeloid/NRF1/model.safetensors"
+    jobs = planned(snakemake(tmp_path / "run", "-n", target, config={"models_per_job": 3}))
+    assert sum(n for name, n in jobs.items() if name.startswith("train_model")) == 1
+
+
+def test_networks_of_a_chunk_are_as_alone(demo, tmp_path):
+    """To the byte; one that fails holds up none of the others, and is the only one that the next run trains."""
+    target, bad = "results/training/myeloid/NRF1/model.safetensors", "results/sequences/erythroid/CTCF/sequences.h5"
+    settings, now = {"training": {"members": 1, "filters": 8, "epochs": 1}}, time.time()
+    for name in ("alone", "chunk"):
+        for part in ("resources", "results/peaks", "results/negatives", "results/sequences"):
+            shutil.copytree(demo / part, tmp_path / name / part)
+            for path in (tmp_path / name / part).rglob("*"):
+                os.utime(path, (now, now))  # no file that a chunk made is newer than what another needed
+    assert snakemake(tmp_path / "alone", target, "--rerun-triggers", "mtime", config=settings).returncode == 0
+
+    def run():
+        return snakemake(
+            tmp_path / "chunk", target, "--rerun-triggers", "mtime", config={**settings, "models_per_job": 3}
+        )
+
+    (tmp_path / "chunk" / bad).write_bytes(b"no sequences")
+    done = run()
+    assert done.returncode != 0 and "1 of 3 failed: erythroid/CTCF" in said(done), said(done)[-3000:]
+    shutil.copy2(demo / bad, tmp_path / "chunk" / bad)
+    os.utime(tmp_path / "chunk" / bad)
+    done = run()
+    assert done.returncode == 0, said(done)[-3000:]
+    (log,) = (tmp_path / "chunk/logs/train_model").glob("*.log")
+    assert log.read_text().count("finished before") == 2
+    assert (tmp_path / "chunk" / target).read_bytes() == (tmp_path / "alone" / target).read_bytes()
 
 
 def imported(path):

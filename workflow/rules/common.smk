@@ -2,12 +2,16 @@
 # file again, on a cluster twice: what is looked up for each experiment is looked up in a dict, and nothing large is imported.
 import csv
 import difflib
+import gc
 import os
 
 import jsonschema
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
+
+# A plan of thousands of jobs is millions of objects that stay: searching them for garbage again and again takes time.
+gc.set_threshold(100_000, 20, 100)
 
 # The modules that a network is built and loaded with.
 NETWORKS = ("dna", "layers", "blocks", "pooling", "recurrent", "networks", "architectures", "model")
