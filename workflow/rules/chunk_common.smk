@@ -105,12 +105,20 @@ def chunk_params(stage, key):
     return {k: v(wildcards) if callable(v) else v for k, v in SINGLE[stage].ruleinfo.params[1].items()}
 
 
+def plain_files(stage, part, key):
+    """The same as plain words, which a script can read where Snakemake is not installed."""
+    return [
+        (name, [str(path) for path in paths] if isinstance(paths, list) else str(paths))
+        for name, paths in files_of(stage, part, key)
+    ]
+
+
 def chunk_jobs(stage, number, wildcards, input):
-    """What the script of a stage is given for each experiment of a chunk, in plain words: `cisgrammar.chunks.Named`."""
+    """What the script of a stage is given for each experiment of a chunk, as `cisgrammar.chunks.Named` takes it."""
     return [
         {
             "wildcards": [("cell_type", key[0]), ("tf", key[1])],
-            **{part: files_of(stage, part, key) for part in ("input", "output", "log")},
+            **{part: plain_files(stage, part, key) for part in ("input", "output", "log")},
             "params": list(chunk_params(stage, key).items()),
         }
         for key in CHUNKS[number]
