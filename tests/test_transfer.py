@@ -288,3 +288,22 @@ def test_curve(fabric):
     assert alone["choice"].eq("scratch").all()
     wide = alone.pivot(index=["n_peaks", "seed"], columns="model", values="auprc")
     assert wide["scratch"].equals(wide["delivered"].rename("scratch"))
+
+
+def test_few_peaks_gain_from_a_source_with_many(fabric):
+    """With 8 training peaks of the planted motif, test AUPRC is at least 0.2 above that of a network from scratch."""
+    settings = {**SETTINGS, "epochs": 6, "patience": 6}
+    torch.manual_seed(1)
+    rich = build_network(**BUILT)
+    fit(rich, windows(200, 1), windows(40, 2), settings, fabric, np.random.default_rng(1), "train")
+    parts, test = (windows(8, 3), windows(4, 4)), windows(100, 5)
+    torch.manual_seed(2)
+    own = build_network(**BUILT)
+    fit(own, *parts, settings, fabric, np.random.default_rng(2), "train")
+    sources = {"rich/TF": (rich, {"network": BUILT, "sources": []})}
+    found = adapt(sources, *parts, BUILT, settings, TRANSFER, fabric, np.random.default_rng(2))
+    models = {"scratch": (own, BUILT), "transfer": (found["network"], found["built"])}
+    _, delivered, _ = choose_delivered(models, parts[1])
+    scratch = transfer.task_auprc(own, test)
+    assert transfer.task_auprc(found["network"], test) > scratch + 0.2
+    assert transfer.task_auprc(delivered[0], test) > scratch + 0.2

@@ -45,7 +45,8 @@ if adapted["network"] is not None:
 delivered, (network, built), auprc = choose_delivered(models, validation)
 check_strands(network, validation)
 ranking = adapted["ranking"]
-taken = ranking["weight"].notna() | ranking["train_auprc"].isna()
+# What was trained from scratch has seen no source.
+taken = (ranking["weight"].notna() | ranking["train_auprc"].isna()) & (delivered != "scratch")
 write_table(ranking, snakemake.output.ranking)
 history = adapted["history"]
 write_table(
