@@ -481,7 +481,7 @@ def test_mappability_is_measured_when_asked_for(mappability, tmp_path):
 
 def test_every_stage_is_a_target(tmp_path):
     first, later = "references peaks negatives sequences training search transfer", "evaluation interpretation motifs"
-    for stage in f"{first} {later} predict variants design report".split():
+    for stage in f"{first} {later} predict variants design report summary export".split():
         done = snakemake(tmp_path / "run", "-n", stage)
         assert done.returncode == 0, said(done)
 
