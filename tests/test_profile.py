@@ -23,7 +23,7 @@ def planned(folder, *arguments):
 
 @pytest.mark.parametrize(("device", "gpus"), [("cuda", "1"), ("cpu", "0"), ("auto", "0")])
 def test_only_training_on_cuda_asks_for_a_gpu(device, gpus, tmp_path):
-    jobs = planned(tmp_path / "run", "--config", f"device={device}")
+    jobs = planned(tmp_path / "run", "--config", f"device={device}", "transfer={'sources': 'all_others'}")
     asked = {name: found[1] for name, text in jobs if (found := re.search(r"resources: .*gpu=(\d)", text))}
     assert asked == dict.fromkeys(("train_model", "pretrain_model", "fine_tune_model"), gpus)
 
