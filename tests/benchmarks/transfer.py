@@ -89,8 +89,8 @@ def prepare(run, peaks):
 
 TARGETS = ("Fkh2", "Mbp1", "Sfp1", "Cad1", "Yap1", "Phd1")
 UNRELATED = ("Abf1", "Reb1", "Rap1")
-SETTINGS = {**CONFIG["training"], "members": 2, "filters": 64, "epochs": 20}
-TRANSFER = {**CONFIG["transfer"], "filters_per_source": 16, "own_filters": 32, "head_epochs": 15, "epochs": 5}
+SETTINGS = {**CONFIG["training"], "members": 2, "filters": 64}
+TRANSFER = {**CONFIG["transfer"], "filters_per_source": 16, "own_filters": 32}
 SIZES, SEEDS = (50, 100, 1_000_000), range(1, 6)
 
 

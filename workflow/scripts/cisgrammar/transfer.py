@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 
 from cisgrammar.architectures import build_network
 from cisgrammar.curves import choose_sizes
-from cisgrammar.engine import Layers, fit
+from cisgrammar.engine import Layers, fit, slack
 from cisgrammar.log import InputError
 from cisgrammar.model import score
 from cisgrammar.relatives import Parallel, average, merge, start_from_sources
@@ -164,20 +164,23 @@ def adapt(sources, train, validation, built, settings, transfer, fabric, rng, ch
 
 
 def choose_delivered(models, validation):
-    """Which model of a target is delivered: the one that ranks the validation windows best.
+    """Which model of a target is delivered: the one that ranks the validation windows best, or the mean of both.
 
     models: dict of `scratch` and, where there is one, `transfer` to (Network, what `build_network` was told of it)
     The third candidate, `both`, is the mean of their logits, as one network where the architecture is `detectors`. With few
-    peaks validation windows are few too, and the better of two on them is often better by chance; the mean is seldom worse
-    than the better one, so it stands unless the `transfer` network is better on them, and `scratch` only where it beats both.
+    peaks the validation windows are few too, and the better of two on them is often better by chance; the mean is seldom
+    much worse than the better one, so it stands unless another is better by a standard error (see `engine.slack`).
     Returns (name, model, dict of a name to its validation AUPRC).
     """
     models = dict(models)
     if TRANSFER in models and models[TRANSFER][1]["architecture"] == "detectors":
         models[BOTH] = average(models[SCRATCH], models[TRANSFER])
     auprc = {name: task_auprc(network, validation) for name, (network, _) in models.items()}
-    order = [name for name in (BOTH, TRANSFER, SCRATCH) if name in models]
-    best = max(order, key=lambda name: auprc[name] or 0)
+    best = max((name for name in (TRANSFER, SCRATCH) if name in models), key=lambda name: auprc[name] or 0)
+    if BOTH in models:
+        error = 2 * slack(auprc[best] or 0, validation["label"].sum())
+        if (auprc[best] or 0) <= (auprc[BOTH] or 0) + error:
+            best = BOTH
     return best, models[best], auprc
 
 
