@@ -203,7 +203,7 @@ def put_experiment(
     calibrated = {model: {"temperature": 1.25, "before": bins, "after": bins} for model in models if model != "pwm"}
     (results / "evaluation" / place / "calibration.json").write_text(json.dumps(calibrated))
     columns = ["motif", "n_sites", "jaspar_id", "jaspar_name", "p", "q", "offset", "strand"]
-    put(pd.DataFrame(matches, columns=columns), results / "motifs" / place / "matches.tsv")
+    put(pd.DataFrame(matches, columns=columns).assign(better=1), results / "motifs" / place / "matches.tsv")
     for motif in {row[0] for row in matches}:
         logo = results / "motifs" / place / "logos" / f"{motif}.png"
         logo.parent.mkdir(exist_ok=True)
@@ -237,7 +237,7 @@ def put_experiment(
     return rows
 
 
-def render(tmp_path, rows, name="report.html", measured=None):
+def render(tmp_path, rows, name="report.html", measured=None, designs=()):
     """Write summary.tsv and splits.tsv, then the report of all experiments in `rows`; return its text.
 
     measured: as for `write_report`; default, the experiments with a quality.tsv
@@ -253,7 +253,7 @@ def render(tmp_path, rows, name="report.html", measured=None):
             "quality": [key for key in experiments if (results / "peaks" / key[0] / key[1] / "quality.tsv").exists()]
         }
     files = [tmp_path / name, PROVENANCE, TEMPLATE, tmp_path / "splits.tsv"]
-    report.write_report(experiments, results, *files, measured, LIBRARY, 100, tmp_path / "overview.tsv")
+    report.write_report(experiments, results, *files, measured, LIBRARY, 100, tmp_path / "overview.tsv", designs)
     return (tmp_path / name).read_text()
 
 
@@ -618,6 +618,23 @@ def test_the_drawn_rules_are_those_of_the_workflow(monkeypatch):
     import draw_rules
 
     assert (ROOT / "workflow/report/rules.svg").read_text() == draw_rules.draw(draw_rules.rule_graph())
+
+
+def test_variants_and_designs(tmp_path):
+    rows = put_experiment(tmp_path / "results", "NA", "CTCF")
+    variant = {"row": 1, "chrom": "chr3", "pos": 1234, "id": "<i>rs1", "ref": "A", "alt": "C", "model": "cnn"}
+    variants = [variant | {"status": "ok", "delta": -1.5}, variant | {"row": 2, "status": "unknown chromosome"}]
+    put(variants, tmp_path / "results/variants/NA/CTCF/variants.tsv")
+    put([{"design": "one", "edits": 2, "sequence": "ACGT"}], tmp_path / "results/design/new/designs.tsv")
+    scores = [{"design": "one", "model": "NA/CTCF", "wanted": 1, "logit_before": -2, "logit_after": 3.25, "reached": 1}]
+    put(scores, tmp_path / "results/design/new/scores.tsv")
+    text = render(tmp_path, rows, measured={"variants": [("NA", "CTCF")]}, designs=["new"])
+    page = Page(text)
+    assert "2 alleles; 1 without a score: unknown chromosome" in page.text
+    assert "1,234 <i>rs1 A → C −1.500 yes" in page.text and "<i>rs1" not in text
+    assert "one NA/CTCF bound −2.000 3.250 yes" in page.text
+    without = Page(render(tmp_path, rows))
+    assert "Variants" not in without.text and "Designed sequences" not in without.text
 
 
 @pytest.mark.parametrize(

@@ -313,17 +313,22 @@ def exports():
     return for_each("results/training/{cell_type}/{tf}/model.onnx") if config["export"]["onnx"] else []
 
 
-def variant_scores():
-    """The files that the section `variants` asks for."""
+def with_variants():
+    """The experiments whose networks score the variants."""
+    wanted = config["variants"]["models"]
     if not config["variants"]["vcf"]:
         return []
-    wanted, path = config["variants"]["models"], "results/variants/{cell_type}/{tf}/variants.tsv"
     if wanted == "all":
-        return for_each(path)
+        return list(EXPERIMENTS)
     for name in wanted:
         if tuple(name.split("/")) not in EXPERIMENTS:
             raise WorkflowError(f"variants.models: {name} is no experiment of {config['samples']}")
-    return for_each(path, [name.split("/") for name in wanted])
+    return [tuple(name.split("/")) for name in wanted]
+
+
+def variant_scores():
+    """The files that the section `variants` asks for."""
+    return for_each("results/variants/{cell_type}/{tf}/variants.tsv", with_variants())
 
 
 def variants_file(wildcards):

@@ -14,6 +14,8 @@ rule write_report:
             "provenance",
             "curves",
             "transfer_page",
+            "variants_page",
+            "design_page",
             "report",
         ),
         template=workflow.source_path("../report/report.html.jinja"),
@@ -26,6 +28,8 @@ rule write_report:
         matches=for_each("results/motifs/{cell_type}/{tf}/matches.tsv"),
         gates=for_each("results/interpretation/{cell_type}/{tf}/gates.tsv"),
         pairs=for_each("results/motifs/{cell_type}/{tf}/pairs.tsv"),
+        variants=variant_scores(),
+        designs=designs(),
     output:
         report=report(
             "results/report.html",
@@ -46,7 +50,13 @@ rule write_report:
         runtime=grows(60, 5, "matches"),
     params:
         experiments=list(EXPERIMENTS),
-        measured={"quality": with_reads(), "agreement": compared(), "support": supported()},
+        measured={
+            "quality": with_reads(),
+            "agreement": compared(),
+            "support": supported(),
+            "variants": with_variants(),
+        },
+        designs=[item["name"] for item in config["design"]],
         config=config,
     script:
         "../scripts/write_report.py"

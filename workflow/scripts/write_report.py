@@ -28,4 +28,5 @@ write_report(
     get_plotlyjs(),
     snakemake.params.config["evaluation"]["block_bp"],
     snakemake.output.overview,
+    snakemake.params.designs,
 )

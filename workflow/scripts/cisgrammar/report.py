@@ -12,6 +12,7 @@ from PIL import Image
 
 from cisgrammar import page
 from cisgrammar.contributions_page import shown_peaks
+from cisgrammar.design_page import describe_designs
 from cisgrammar.files import atomic, read_json, write_table
 from cisgrammar.grammar_page import describe_gates, describe_pairs, draw_pair
 from cisgrammar.log import InputError
@@ -22,6 +23,7 @@ from cisgrammar.reads_page import describe_reads, draw_reads
 from cisgrammar.scores_page import MODELS, balance, curves, reliability, training
 from cisgrammar.splits import SPLITS
 from cisgrammar.transfer_page import transfer_fragment
+from cisgrammar.variants_page import describe_variants
 
 BASELINES = ("pwm", "kmers", "covariates")
 MATCH_COLUMNS = ("motif", "jaspar_id", "jaspar_name", "strand", "own")
@@ -30,14 +32,17 @@ N_MOTIFS, LOGO_COLORS = 6, 16
 FILTERS = ("fixed", "count", "tiny", "percent", "set_name", "split_name", "covariate_name")
 
 
-def write_report(experiments, folder, output, provenance, template, splits, measured, library, block_bp, table):
+def write_report(
+    experiments, folder, output, provenance, template, splits, measured, library, block_bp, table, designs=()
+):
     """Write the report as one HTML file that needs no network, and its overview as a table.
 
     experiments: list of (cell_type, tf); folder: the folder `results`; output: path of the HTML file
     provenance: dict with config (text), versions (dict from software to version), seed, and rules (SVG of how they follow)
     template: path of the Jinja2 template; splits: path of splits.tsv
-    measured: dict of quality, agreement and support to the experiments that have such a table; one that lies there of
-    other settings, as when ready peaks took the place of reads, is not shown
+    measured: dict of quality, agreement, support and variants to the experiments that have such a table; one that lies
+    there of other settings, as when ready peaks took the place of reads, is not shown
+    designs: names in the section `design` of the configuration
     library: text of plotly.js; block_bp: length of the stretches that the bootstrap draws; table: path of the overview (TSV)
     All numbers and figures come from the files of the workflow, and the same files give the same bytes. The
     page is written section by section, so that the figures of one experiment at a time are in memory.
@@ -61,6 +66,11 @@ def write_report(experiments, folder, output, provenance, template, splits, meas
         "entries": entries,
         "grid": heat_map(entries),
         "sections": (section(entry, folder, provenance.get("sources", "related"), block_bp) for entry in entries),
+        "variants": {
+            "/".join(key): describe_variants(folder / "variants" / key[0] / key[1] / "variants.tsv")
+            for key in measured.get("variants", ())
+        },
+        "designs": {name: describe_designs(folder / "design", name) for name in designs},
         "models": {key: model for key, model in MODELS.items() if any(key in entry["scores"] for entry in entries)},
         "kinds": [kind for kind in ADVICE if any(kind == flag[0] for entry in entries for flag in entry["flags"])],
         "advice": ADVICE,
