@@ -22,7 +22,7 @@ EXPERIMENTS = [(cell_type, tf) for cell_type in ("erythroid", "myeloid") for tf 
 PLANTED = {"CTCF": "MA0139.2", "NRF1": "MA0506.3", "SPI1": "MA0080.7"}
 
 
-def snakemake(folder, *arguments, config=None, extra=None, configfile=DEMO, timeout=1500):
+def snakemake(folder, *arguments, config=None, extra=None, configfile=DEMO, timeout=2700):
     """Run Snakemake from the repository with the run's folder `folder`.
 
     config: further settings as a dict, written to `extra`, by default a file beside the folder
