@@ -26,7 +26,7 @@ together = Together(
 
 def negatives(split):
     """Matched negatives without unknown bases, codes uint8 (windows, bases)."""
-    data = read_sequences(snakemake.input.sequences, split)
+    data = read_sequences(snakemake.input.sequences[0], split)
     return data["codes"][(data["negatives"] == "matched") & (data["codes"] < 4).all(axis=1)]
 
 
