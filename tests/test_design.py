@@ -128,3 +128,10 @@ def test_starting_points(tmp_path):
     path.write_text(">one\n" + "ACGT" * 9 + "ACNN\n")
     with pytest.raises(InputError, match="one has 40 bp, 2 of them unknown; give sequences of 40 bp"):
         starting_points(str(path), negatives, 40, 1, np.random.default_rng(1))
+
+
+def test_networks_stay_as_they_are_asked():
+    """Without dropout, also after someone has put the model back into the mode that it had."""
+    together = Together([counting_network(FIRST, 5), counting_network(SECOND)], [{}, {}], [0, 0])
+    together.train(together.training)
+    assert not any(module.training for module in together.modules())

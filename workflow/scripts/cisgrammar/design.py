@@ -28,6 +28,7 @@ class Together(torch.nn.Module):
         super().__init__()
         self.networks = torch.nn.ModuleList(networks)
         self.besides = list(zip(encodings, channels, strict=True))
+        self.eval()  # else whoever puts a model back into its mode switches dropout on
 
     def forward(self, sequences):
         codes, logits = sequences.argmax(dim=1).to(torch.uint8), []
