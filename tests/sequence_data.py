@@ -1,6 +1,8 @@
-"""A small genome and windows of it, for the tests of the file of sequences."""
+"""Sequences as codes, and a small genome and windows of it."""
 
+import numpy as np
 import pandas as pd
+from cisgrammar.dna import CODES
 
 SEQUENCES = {"chr1": "ACGTNacgtnRYACGTTTTT", "chr2": "GGGGGCCCCCAAAAATTTTT", "chr3": "TTTTTTTTTTCATGACCCCC"}
 
@@ -11,3 +13,7 @@ def windows(*rows):
 
 def letters(codes):
     return ["".join("ACGTN-"[base] for base in row) for row in codes]
+
+
+def codes_of(sequence):
+    return CODES[np.frombuffer(sequence.encode(), dtype=np.uint8)]

@@ -3,16 +3,13 @@
 import numpy as np
 import pytest
 from cisgrammar.baselines import best_sites, choose_matrix, fit_covariates, log_odds
+from sequence_data import codes_of
 
 
 def matrix_of(consensus, share=0.97):
     matrix = np.full((4, len(consensus)), (1 - share) / 3)
     matrix[["ACGT".index(base) for base in consensus], np.arange(len(consensus))] = share
     return matrix
-
-
-def codes_of(sequence):
-    return np.array(["ACGTN".index(base) for base in sequence], dtype=np.uint8)
 
 
 def scan(matrix, codes):

@@ -3,13 +3,9 @@
 import numpy as np
 import pytest
 from cisgrammar.binding import has_sites, is_bound, log_odds
-from cisgrammar.dna import CODES, reverse_complement_codes
+from cisgrammar.dna import reverse_complement_codes
 from cisgrammar.layers import one_hot
-
-
-def codes_of(sequence):
-    return CODES[np.frombuffer(sequence.encode(), dtype=np.uint8)]
-
+from sequence_data import codes_of
 
 SITE, PARTNER = one_hot(codes_of("GGAAGT")).numpy(), one_hot(codes_of("TGTGGTT")).numpy()
 

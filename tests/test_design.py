@@ -12,16 +12,12 @@ from cisgrammar.design import (
     starting_points,
     word_model,
 )
-from cisgrammar.dna import CODES
 from cisgrammar.layers import one_hot
 from cisgrammar.log import InputError
 from cisgrammar.model import score
+from sequence_data import codes_of
 
 FIRST, SECOND = "TGACTCAGC", "CCACGTGAA"
-
-
-def codes_of(sequence):
-    return CODES[np.frombuffer(sequence.encode(), dtype=np.uint8)]
 
 
 def counting_network(motif, channels=4):

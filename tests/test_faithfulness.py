@@ -15,12 +15,9 @@ from cisgrammar.faithfulness import (
 )
 from cisgrammar.interpretation import contributions
 from cisgrammar.layers import one_hot
+from sequence_data import codes_of
 
 MOTIF = "TGACTCAGC"
-
-
-def codes_of(sequence):
-    return np.array(["ACGT".index(base) for base in sequence], dtype=np.uint8)
 
 
 def graded_network():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from cisgrammar.architectures import detectors
-from cisgrammar.dna import CODES, reverse_complement_codes
+from cisgrammar.dna import reverse_complement_codes
 from cisgrammar.grammar import (
     ARRANGEMENTS,
     arrange,
@@ -20,12 +20,9 @@ from cisgrammar.grammar import (
     to_known_frame,
 )
 from cisgrammar.layers import one_hot
+from sequence_data import codes_of
 
 A, B = "TGACTCA", "CCGGAAGT"
-
-
-def codes_of(sequence):
-    return CODES[np.frombuffer(sequence.encode(), dtype=np.uint8)]
 
 
 def table(*rows):

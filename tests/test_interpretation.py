@@ -18,15 +18,12 @@ from cisgrammar.interpretation import (
 from cisgrammar.layers import one_hot, reverse_complement
 from cisgrammar.log import InputError
 from cisgrammar.model import score
+from sequence_data import codes_of
 from tangermeme.ersatz import dinucleotide_shuffle
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 MOTIF = "TGACTCAGC"
 SHAPE = {"filters": 8, "filter_bp": 11, "hidden": 6, "dropout": 0.3, "hidden_dropout": 0.1}
-
-
-def codes_of(sequence):
-    return np.array(["ACGTN".index(base) for base in sequence], dtype=np.uint8)
 
 
 def random_codes(n, bases, seed=0):

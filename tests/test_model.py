@@ -19,15 +19,12 @@ from cisgrammar.model import (
     split_members,
     untrained_network,
 )
+from sequence_data import codes_of
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 SHAPE = {"filters": 8, "filter_bp": 11, "hidden": 6, "dropout": 0.3, "hidden_dropout": 0.1}
 BUILT = {"architecture": "detectors", **SHAPE}
 MOTIF, OTHER = "TGACTCAGC", "CCACGTGAA"
-
-
-def codes_of(sequence):
-    return np.array(["ACGTN".index(base) for base in sequence], dtype=np.uint8)
 
 
 def random_codes(n, bases, seed=0):

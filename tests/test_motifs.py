@@ -20,13 +20,10 @@ from cisgrammar.motifs import (
     information,
     trim,
 )
+from sequence_data import codes_of
 
 COLUMNS = ["motif", "n_sites", "jaspar_id", "jaspar_name", "p", "q", "offset", "strand"]
 OTHER = {"A": "T", "C": "G", "G": "C", "T": "A"}
-
-
-def codes_of(sequence):
-    return np.array(["ACGTN".index(base) for base in sequence], dtype=np.uint8)
 
 
 def turned(sequence):

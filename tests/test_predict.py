@@ -9,6 +9,7 @@ from cisgrammar.architectures import detectors
 from cisgrammar.log import InputError
 from cisgrammar.model import probability, score
 from cisgrammar.predict import is_fasta, read_fasta, read_regions, score_sequences
+from sequence_data import codes_of
 
 WINDOW_BP = 60
 LENGTHS = [20, 21, WINDOW_BP - 1, WINDOW_BP, WINDOW_BP + 1, 5 * WINDOW_BP]
@@ -28,10 +29,6 @@ def network():
 def sequences(lengths, seed=0):
     rng = np.random.default_rng(seed)
     return ["".join(rng.choice(list("ACGT"), n)) for n in lengths]
-
-
-def codes_of(sequence):
-    return np.array(["ACGTN".index(base) for base in sequence], dtype=np.uint8)
 
 
 def test_fasta_of_all_lengths(tmp_path, network):

@@ -3,16 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from cisgrammar.dna import CODES, reverse_complement_codes
+from cisgrammar.dna import reverse_complement_codes
 from cisgrammar.intervals import read_bed
 from cisgrammar.layers import one_hot
 from cisgrammar.sites import COLUMNS, call_sites, mark_active, write_sites
+from sequence_data import codes_of
 
 MOTIF = "TGACTCAGC"
-
-
-def codes_of(sequence):
-    return CODES[np.frombuffer(sequence.encode(), dtype=np.uint8)]
 
 
 def motif_of(sequence, identifier="motif_1"):

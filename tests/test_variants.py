@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 from cisgrammar.architectures import detectors
-from cisgrammar.dna import CODES
 from cisgrammar.layers import one_hot
 from cisgrammar.log import InputError
 from cisgrammar.model import score
@@ -20,13 +19,10 @@ from cisgrammar.variants import (
     read_variants,
     score_variants,
 )
+from sequence_data import codes_of
 
 MOTIF = "TGACTCAGC"
 HEAD = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
-
-
-def codes_of(sequence):
-    return CODES[np.frombuffer(sequence.encode(), dtype=np.uint8)]
 
 
 def exact_network(motif=MOTIF, channels=4):

@@ -21,7 +21,7 @@ if SIMULATED:
 
     rule simulate_experiments:
         input:
-            code=library("log", "files", "binding", "simulation", "meme"),
+            code=library("log", "files", "dna", "binding", "simulation", "meme"),
             motifs="resources/jaspar/motifs.meme",
         output:
             genome="resources/simulation/genome.fa",

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from cisgrammar.dna import reverse_complement_codes
+
 STRENGTH = 0.6  # smallest log-odds score of a site, as a share of the matrix's best
 
 
@@ -26,7 +28,7 @@ def is_bound(codes, matrix, partner=None, spacing=0):
     has to start `spacing` bases behind the site on the same strand
     """
     found = np.zeros(len(codes), dtype=bool)
-    for strand in (codes, np.where(codes < 4, 3 - codes, 4)[:, ::-1]):
+    for strand in (codes, reverse_complement_codes(codes)):
         sites = has_sites(strand, matrix)
         if partner is not None:
             behind = matrix.shape[1] + spacing

@@ -366,7 +366,7 @@ class Fitting:
         self.network.train()
         for module in self.still:
             module.eval()
-        title = f"{self.phase} epoch {progress.epoch} of {self.settings['epochs']}"
+        title = f"{self.phase} epoch {progress.epoch} of {self.epochs}"
         losses = []
         for rows in tqdm(batches[progress.step :], title, leave=False, disable=not sys.stderr.isatty(), unit="step"):
             losses.append(self.take_step(rows, rng))

@@ -14,6 +14,7 @@ from cisgrammar.intervals import at_most, overlaps
 from cisgrammar.log import InputError
 from cisgrammar.metrics import Ranking, bootstrap, interval, place_blocks
 from cisgrammar.negatives import add_covariates
+from cisgrammar.sequences import negative_sets
 
 GENOME_WIDE = "genome_wide"
 AT_ONCE = 1 << 24  # bases in one step
@@ -79,8 +80,7 @@ def evaluate(test, scores, *arguments, members=None):
     Returns the same two data frames, all sets one below the other.
     """
     tables = []
-    for negatives in pd.unique(test["negatives"][test["label"] == 0]):
-        of = (test["label"] == 1) | (test["negatives"] == negatives)
+    for negatives, of in negative_sets(test):
         windows = {name: test[name][of] for name in ("chrom", "start", "label")}
         some, alone = ({model: values[of] for model, values in part.items()} for part in (scores, members or {}))
         tables.append(measure(negatives, windows, some, *arguments, members=alone))

@@ -204,9 +204,9 @@ def start_from_sources(sources, windows, built, settings, choose=True):
     of the new one; table source, train_auprc, weight, nan where it was not measured or is no relative).
     Raises InputError when a source is of another shape than the target.
     """
-    check_shapes({name: description["network"] for name, (_, description) in sources.items()}, built)
-    members, detectors = built["members"], built["architecture"] == "detectors"
     shapes = {name: description["network"] for name, (_, description) in sources.items()}
+    check_shapes(shapes, built)
+    members, detectors = built["members"], built["architecture"] == "detectors"
     several = [name for name, shape in shapes.items() if shape["tasks"] > 1]
     if several:
         relative = pick_members(sources[several[0]][0], shapes[several[0]], members)

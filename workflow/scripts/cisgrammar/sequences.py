@@ -15,6 +15,7 @@ centred, position_channel. It is written by `extraction.write_sequences`.
 
 import h5py
 import numpy as np
+import pandas as pd
 
 from cisgrammar.dna import PADDING
 from cisgrammar.log import InputError
@@ -93,3 +94,9 @@ def hide_padding(codes, channels, mask):
         codes[~mask] = PADDING
         if channels is not None:
             channels[np.broadcast_to(~mask[:, None], channels.shape)] = 0
+
+
+def negative_sets(data):
+    """Each set of negatives with the peaks: list of (name, bool array (windows,)). data: dict of `read_sequences`."""
+    bound, sets = data["label"] == 1, data["negatives"]
+    return [(str(name), bound | (sets == name)) for name in pd.unique(sets[~bound])]

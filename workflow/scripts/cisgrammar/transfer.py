@@ -14,7 +14,7 @@ from cisgrammar.engine import Layers, fit, slack
 from cisgrammar.log import InputError
 from cisgrammar.model import score
 from cisgrammar.relatives import Parallel, average, merge, start_from_sources
-from cisgrammar.sequences import read_sequences
+from cisgrammar.sequences import negative_sets, read_sequences
 from cisgrammar.training import cut_flanks, network_settings, take_windows
 
 SCRATCH, TRANSFER, BOTH = "scratch", "transfer", "both"
@@ -217,11 +217,7 @@ def measure_curve(load_sources, parts, settings, transfer, fabric, seed, choose=
 def auprc_by_set(network, test):
     """AUPRC against each set of negatives, a dict."""
     logits = score(network, test["codes"], test.get("channels"), test.get("encoding"))[:, 0]
-    found = {}
-    for negatives in pd.unique(test["negatives"][test["label"] == 0]):
-        of = (test["label"] == 1) | (test["negatives"] == negatives)
-        found[str(negatives)] = float(average_precision_score(test["label"][of], logits[of]))
-    return found
+    return {name: float(average_precision_score(test["label"][of], logits[of])) for name, of in negative_sets(test)}
 
 
 def find_held(sources, paths):
