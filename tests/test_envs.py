@@ -113,7 +113,6 @@ def script_of(rule):
 
 LOCK = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), re.M))
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
-INSTALLED = [name for name in ENVIRONMENTS if name != "modisco"]  # behind a switch; `make` does not install it
 
 
 def test_every_rule_names_an_environment():
@@ -133,7 +132,7 @@ def test_environment_is_enough(rule):
     assert not missing, f"envs/{environment_of(text)}.yaml lacks {missing} for {name}"
 
 
-@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_environment_holds_nothing_stale(name):
     """A package is there for a script, or because one from pip needs it, which would else fetch any version of it."""
     conda, pip = environment(name)
@@ -142,7 +141,7 @@ def test_environment_holds_nothing_stale(name):
     assert set(conda) | set(pip) <= used | wanted | {"python"}
 
 
-@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_versions_are_those_of_the_lock(name):
     conda, pip = environment(name)
     assert conda.pop("python") == "3.11"

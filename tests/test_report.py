@@ -204,6 +204,8 @@ def put_experiment(
     (results / "evaluation" / place / "calibration.json").write_text(json.dumps(calibrated))
     columns = ["motif", "n_sites", "jaspar_id", "jaspar_name", "p", "q", "offset", "strand"]
     put(pd.DataFrame(matches, columns=columns).assign(better=1), results / "motifs" / place / "matches.tsv")
+    filters = pd.DataFrame(matches, columns=["filter", *columns[1:]]).assign(better=[1, 1, 0][: len(matches)])
+    put(filters.assign(source="windows"), results / "motifs" / place / "filters.tsv")
     for motif in {row[0] for row in matches}:
         logo = results / "motifs" / place / "logos" / f"{motif}.png"
         logo.parent.mkdir(exist_ok=True)
@@ -443,6 +445,25 @@ def test_pairs_stand_as_given(two, tmp_path):
     assert row in " ".join(Page(two[1]).text.split())
     page = Page(render(tmp_path, put_experiment(tmp_path / "results", "K562", "CTCF", matches=[])))
     assert "No motif was found, so there is no pair" in page.text
+
+
+def test_motifs_by_other_routes_stand_as_given(tmp_path):
+    rows = put_experiment(tmp_path / "results", "K562", "CTCF")
+    filters = "filters of the first layer, by the windows that excite them 2 1 <b>x</b> MA0139.2 1.0e-15 yes"
+    whole = " ".join(Page(render(tmp_path, rows)).text.split())
+    assert filters in whole and "TF-MoDISco" not in whole
+    pattern = {
+        "motif": "positive_1",
+        "jaspar_id": "",
+        "jaspar_name": "",
+        "p": np.nan,
+        "strand": "",
+        "own": "",
+        "better": 0,
+    }
+    put([pattern], tmp_path / "results/motifs/K562/CTCF/patterns.tsv")
+    whole = " ".join(Page(render(tmp_path, rows, measured={"patterns": [("K562", "CTCF")]})).text.split())
+    assert filters in whole and "patterns of TF-MoDISco 1 0 none" in whole
 
 
 def test_remarks_on_the_treatment_alone_are_flags_and_each_one_once(tmp_path):

@@ -15,6 +15,7 @@ import pandas as pd
 import pysam
 import pytest
 import yaml
+from cisgrammar.meme import read_meme
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "config" / "demo.yaml"
@@ -250,6 +251,21 @@ def test_motifs_are_the_planted_ones(demo):
         with h5py.File(demo / f"results/interpretation/{cell_type}/{tf}/negatives.h5") as store:
             assert 1 <= len(store["contributions"]) <= 20
     assert found >= 4  # single filters are weaker evidence than motifs of contributions
+
+
+def test_modisco_finds_site_and_partner_as_one(demo, tmp_path):
+    """SPI1 binds only where RUNX1 is 6 bp away, so that a pattern of its windows holds both."""
+    second, place = tmp_path / "second", "myeloid/SPI1"
+    for part in ("resources", *(f"results/{stage}/{place}" for stage in ("negatives", "sequences", "training"))):
+        shutil.copytree(demo / part, second / part)
+    config = {"motifs": {"modisco": True}, "interpretation": {"shuffles": 5, "untrained": 1}}
+    done = snakemake(second, f"results/motifs/{place}/patterns.tsv", "--rerun-triggers", "mtime", config=config)
+    assert done.returncode == 0, said(done)[-3000:]
+    best = pd.read_csv(second / f"results/motifs/{place}/patterns.tsv", sep="\t").iloc[0]
+    assert (best["motif"], best["own"], best["better"]) == ("positive_1", "name", 1)
+    matrix = read_meme(second / f"results/motifs/{place}/patterns.meme")["positive_1"][1]
+    consensus = "".join("ACGT"[base] for base in matrix.argmax(axis=0))
+    assert re.search("GGAAGT.{4,12}TGTGG|CCACA.{4,12}ACTTCC", consensus), consensus
 
 
 def test_a_design_obeys_the_rule_of_the_simulation(demo):

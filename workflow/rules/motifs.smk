@@ -73,6 +73,7 @@ rule find_patterns:
         "benchmarks/find_patterns/{cell_type}/{tf}.tsv"
     conda:
         "../../envs/modisco.yaml"
+    threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,

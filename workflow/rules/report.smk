@@ -28,6 +28,7 @@ rule write_report:
         matches=for_each("results/motifs/{cell_type}/{tf}/matches.tsv"),
         gates=for_each("results/interpretation/{cell_type}/{tf}/gates.tsv"),
         pairs=for_each("results/motifs/{cell_type}/{tf}/pairs.tsv"),
+        patterns=patterns(),
         variants=variant_scores(),
         designs=designs(),
     output:
@@ -55,6 +56,7 @@ rule write_report:
             "agreement": compared(),
             "support": supported(),
             "variants": with_variants(),
+            "patterns": list(EXPERIMENTS) if config["motifs"]["modisco"] else [],
         },
         designs=[item["name"] for item in config["design"]],
         config=config,

@@ -1,6 +1,9 @@
+import os
+
 from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
+os.environ["NUMBA_NUM_THREADS"] = str(snakemake.threads)  # modisco-lite reads it when it is imported
 import h5py
 import numpy as np
 import pandas as pd

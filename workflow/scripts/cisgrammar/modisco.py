@@ -1,9 +1,9 @@
-"""Patterns of TF-MoDISco (Shrikumar et al. 2018, arXiv:1811.00416), for those who install the package modisco."""
+"""Patterns of TF-MoDISco (Shrikumar et al. 2018, arXiv:1811.00416), by the package modisco-lite."""
 
 import numpy as np
+from modiscolite.tfmodisco import TFMoDISco
 
 from cisgrammar.layers import one_hot
-from cisgrammar.log import InputError
 from cisgrammar.motifs import trim
 
 
@@ -13,15 +13,7 @@ def find_patterns(values, codes, most_seqlets, minimum_sites):
     values: float32 (windows, 4, bases), contributions of all bases at all places; codes: uint8 (windows, bases)
     most_seqlets: of each sign, which bounds time and memory; minimum_sites: fewest seqlets behind a pattern
     Returns a list of dicts id (positive_1, ..., negative_1, ...), matrix (counts and 0.5, trimmed), n_sites.
-    Raises InputError when the package is not there.
     """
-    try:
-        from modiscolite.tfmodisco import TFMoDISco
-    except ImportError as error:
-        raise InputError(
-            f"motifs.modisco: the package modisco cannot be imported ({error}); run `pip install modisco==2.5.2`, or set "
-            "motifs.modisco: false"
-        ) from error
     found = TFMoDISco(
         one_hot=one_hot(codes).numpy().transpose(0, 2, 1).astype(np.float32),
         hypothetical_contribs=np.ascontiguousarray(values.transpose(0, 2, 1), dtype=np.float32),

@@ -29,6 +29,11 @@ BASELINES = ("pwm", "kmers", "covariates")
 MATCH_COLUMNS = ("motif", "jaspar_id", "jaspar_name", "strand", "own")
 FEW_PEAKS, LARGEST_SMD, LARGEST_AUROC, LARGEST_Q, LARGEST_ECE, LARGEST_P = 30, 0.1, 0.6, 0.01, 0.05, 0.05
 N_MOTIFS, LOGO_COLORS = 6, 16
+ROUTES = {
+    "windows": "filters of the first layer, by the windows that excite them",
+    "weights": "filters of the first layer, by their weights",
+    "patterns": "patterns of TF-MoDISco",
+}
 FILTERS = ("fixed", "count", "tiny", "percent", "set_name", "split_name", "covariate_name")
 
 
@@ -40,8 +45,8 @@ def write_report(
     experiments: list of (cell_type, tf); folder: the folder `results`; output: path of the HTML file
     provenance: dict with config (text), versions (dict from software to version), seed, and rules (SVG of how they follow)
     template: path of the Jinja2 template; splits: path of splits.tsv
-    measured: dict of quality, agreement, support and variants to the experiments that have such a table; one that lies
-    there of other settings, as when ready peaks took the place of reads, is not shown
+    measured: dict of quality, agreement, support, variants and patterns to the experiments that have such a table; one
+    that lies there of other settings, as when ready peaks took the place of reads, is not shown
     designs: names in the section `design` of the configuration
     library: text of plotly.js; block_bp: length of the stretches that the bootstrap draws; table: path of the overview (TSV)
     All numbers and figures come from the files of the workflow, and the same files give the same bytes. The
@@ -65,7 +70,10 @@ def write_report(
     content = {
         "entries": entries,
         "grid": heat_map(entries),
-        "sections": (section(entry, folder, provenance.get("sources", "related"), block_bp) for entry in entries),
+        "sections": (
+            section(entry, folder, provenance.get("sources", "related"), block_bp, measured.get("patterns", ()))
+            for entry in entries
+        ),
         "variants": {
             "/".join(key): describe_variants(folder / "variants" / key[0] / key[1] / "variants.tsv")
             for key in measured.get("variants", ())
@@ -129,6 +137,27 @@ def read_motifs(path):
         for motif, rows in table.groupby("motif", sort=False)
     ]
     return sorted(found, key=lambda motif: -motif["n_sites"])
+
+
+def by_other_routes(folder, patterns):
+    """What else than the motifs of contributions matches JASPAR: filters of the first layer and patterns of TF-MoDISco.
+
+    folder: results/motifs/<cell_type>/<tf>; patterns: whether TF-MoDISco was asked for
+    Returns a list of dicts words, n (motifs), n_better (of them beyond both nulls), best (row of the match with the smallest
+    p as a dict, None where there is none).
+    """
+    filters = read_table(folder / "filters.tsv", ("filter", "source", *MATCH_COLUMNS[1:]))
+    tables = dict(iter(filters.groupby("source")))
+    if patterns:
+        tables["patterns"] = read_table(folder / "patterns.tsv", MATCH_COLUMNS)
+    found = []
+    for route, words in ROUTES.items():
+        if route in tables:
+            rows = tables[route]
+            matched = rows[rows["jaspar_id"] != ""].sort_values("p", kind="stable").to_dict("records")
+            n, n_better = rows.iloc[:, 0].nunique(), rows.loc[rows["better"] == 1].iloc[:, 0].nunique()
+            found.append({"words": words, "n": n, "n_better": n_better, "best": matched[0] if matched else None})
+    return found
 
 
 def on_matched(path):
@@ -236,10 +265,10 @@ def summarise(cell_type, tf, folder, summary, reads=None):
     }
 
 
-def section(entry, folder, sources, block_bp):
+def section(entry, folder, sources, block_bp, patterns=()):
     """What `summarise` says of an experiment, its tables as lists of dicts, its figures for plotly.js or as data URIs.
 
-    sources: of transfer, as in the configuration; block_bp: of the bootstrap
+    sources: of transfer, as in the configuration; block_bp: of the bootstrap; patterns: experiments with TF-MoDISco's
     """
     place = entry["place"]
     logging.info("section of %s in %s", entry["tf"], entry["cell_type"])
@@ -275,6 +304,7 @@ def section(entry, folder, sources, block_bp):
         transfer=transfer_fragment(folder / "transfer" / place / f"from_{sources}"),
         motifs=motifs[:N_MOTIFS],
         n_motifs=len(motifs),
+        routes=by_other_routes(folder / "motifs" / place, (entry["cell_type"], entry["tf"]) in patterns),
         contributions=shown_peaks(folder / "interpretation" / place / "contributions.h5"),
     )
 
