@@ -1,11 +1,14 @@
 """Transfer: no leak, frozen layers stay bit for bit, and what is delivered is not worse."""
 
+from functools import partial
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from cisgrammar import transfer
 from cisgrammar.architectures import build_network
-from cisgrammar.engine import Layers, fit
+from cisgrammar.engine import Checkpoint, Layers, fit
 from cisgrammar.log import InputError
 from cisgrammar.relatives import start_from_sources
 from cisgrammar.training import set_up
@@ -304,6 +307,31 @@ def test_curve(fabric):
     assert alone["choice"].eq("scratch").all()
     wide = alone.pivot(index=["n_peaks", "seed"], columns="model", values="auprc")
     assert wide["scratch"].equals(wide["delivered"].rename("scratch"))
+
+
+def test_curve_goes_on_where_it_stopped(fabric, tmp_path, monkeypatch):
+    """Killed in the third of four comparisons, it does two more, and the table is that of a curve that was not disturbed."""
+    parts, compared = (windows(40, 1), windows(20, 2), windows(30, 3)), []
+
+    def compare(*arguments, kill_at=None):
+        if len(compared) == kill_at:
+            raise KeyboardInterrupt
+        compared.append(arguments)
+        return adapt(*arguments)
+
+    def measure():
+        checkpoint = Checkpoint(tmp_path / "curve.tsv", "key")
+        return measure_curve(lambda: {"x/a": source(1)}, parts, SETTINGS, TRANSFER, fabric, 5, checkpoint=checkpoint)
+
+    monkeypatch.setattr(transfer, "adapt", partial(compare, kill_at=2))
+    with pytest.raises(KeyboardInterrupt):
+        measure()
+    monkeypatch.setattr(transfer, "adapt", compare)
+    found = measure()
+    assert len(compared) == 4
+    pd.testing.assert_frame_equal(
+        found, measure_curve(lambda: {"x/a": source(1)}, parts, SETTINGS, TRANSFER, fabric, 5), check_exact=True
+    )
 
 
 def test_few_peaks_gain_from_a_source_with_many(fabric):

@@ -1,6 +1,7 @@
 from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
+from cisgrammar.engine import Checkpoint, fingerprint
 from cisgrammar.files import write_table
 from cisgrammar.model import load_model
 from cisgrammar.sequences import read_sequences
@@ -24,6 +25,9 @@ def load_sources():
 
 for name, (_, origin) in load_sources().items():
     check_origin(origin, target, chromosomes, train["genome"], name)
+files = [*snakemake.input.code, *snakemake.input.weights]
+key = fingerprint([settings, transfer, seed, snakemake.threads], [(train, validation)], files)
+checkpoint = Checkpoint(snakemake.output[0], key)
 curve = measure_curve(
     load_sources,
     (train, validation, read_sequences(snakemake.input.sequences, "test")),
@@ -32,5 +36,7 @@ curve = measure_curve(
     fabric,
     seed,
     snakemake.wildcards.sources == "related",
+    checkpoint,
 )
 write_table(curve, snakemake.output[0])
+checkpoint.clear()

@@ -184,20 +184,23 @@ def choose_delivered(models, validation):
     return best, models[best], auprc
 
 
-def measure_curve(load_sources, parts, settings, transfer, fabric, seed, choose=True):
+def measure_curve(load_sources, parts, settings, transfer, fabric, seed, choose=True, checkpoint=None):
     """AUPRC on the test windows with and without transfer, from ever more of a target's peaks.
 
     load_sources: function without arguments that gives the dict of sources of `adapt`, afresh; parts: dicts of the training
-    (with flanks), validation and test windows; settings, transfer: sections of the configuration
+    (with flanks), validation and test windows; settings, transfer: sections of the configuration; checkpoint: keeps each
+    comparison that is done, or None
     At each size and repetition the same random peaks train a network from scratch and one from the sources; what is delivered
     is chosen as always. Training and validation peaks are thinned alike, as of someone who has no more peaks; the test
     windows stay. Returns a data frame n_peaks, seed, negatives, model (scratch, transfer, delivered), auprc, choice.
     """
     *known, test = parts
     sizes = choose_sizes(transfer["sizes"], sum(int(part["label"].sum()) for part in known))
-    built, rows = network_settings(settings, known[0]), []
+    built, state = network_settings(settings, known[0]), checkpoint and checkpoint.read("curve")
+    rows = state["rows"] if state else []
+    done = {row[:2] for row in rows}
     for n_peaks in sizes:
-        for i in range(transfer["seeds"]):
+        for i in (i for i in range(transfer["seeds"]) if (n_peaks, seed + i) not in done):
             train, validation = thin(known, n_peaks, np.random.default_rng([seed, i]))
             torch.manual_seed(seed + i)
             own = build_network(**built)
@@ -211,6 +214,8 @@ def measure_curve(load_sources, parts, settings, transfer, fabric, seed, choose=
             for model, (network, _) in {TRANSFER: models[SCRATCH], **models, "delivered": chosen}.items():
                 for negatives, auprc in auprc_by_set(network, test).items():
                     rows.append((n_peaks, seed + i, negatives, model, auprc, choice))
+            if checkpoint:
+                checkpoint.write("curve", {"rows": rows})
     return pd.DataFrame(rows, columns=["n_peaks", "seed", "negatives", "model", "auprc", "choice"])
 
 
