@@ -133,7 +133,7 @@ def disturbed(undisturbed, idle, tmp_path):
 def test_whole_run(undisturbed):
     """All rules ran as Slurm jobs, the steps of a group as one, and left their results and logs, none of them empty."""
     summary = pd.read_csv(undisturbed / "results/summary.tsv", sep="\t")
-    assert set(summary["model"]) == {"cnn", "transfer", "pwm", "gc"}
+    assert set(summary["model"]) == {"cnn", "transfer", "pwm", "kmers", "covariates"}
     assert set(summary["cell_type"]) == {"erythroid", "myeloid"}
     assert (undisturbed / "results/report.html").stat().st_size > 10**5
     said = undisturbed.with_suffix(".log").read_text()
@@ -141,6 +141,21 @@ def test_whole_run(undisturbed):
     assert "Trying to restart" not in said
     assert (undisturbed / "logs/train_model/erythroid/CTCF.log").stat().st_size > 0
     assert json.loads((undisturbed / TRAINED / "model.json").read_text())["device"] == "cpu"
+
+
+def test_networks_of_one_job(undisturbed, idle, tmp_path):
+    """Two of them, cancelled in the midst: the second attempt ends with the bytes that a job for each gave."""
+    folder = tmp_path / "run"
+    shutil.copytree(undisturbed, folder)
+    shutil.rmtree(folder / "results/training")
+    weights = [f"results/training/{cell_type}/CTCF/model.safetensors" for cell_type in ("erythroid", "myeloid")]
+    driver = Driver(folder, *weights, "--rerun-triggers", "mtime", "--config", "models_per_job=2")
+    job, _, _ = driver.script_of("train_model")
+    answer("scancel", job)
+    assert driver.finish(180) == 0, driver.said
+    assert len(re.findall("has been submitted with SLURM jobid", driver.said)) == 2, driver.said
+    for path in weights:
+        assert (folder / path).read_bytes() == (undisturbed / path).read_bytes(), path
 
 
 def test_cancelled_job(disturbed):
