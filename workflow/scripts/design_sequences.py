@@ -3,15 +3,14 @@ from cisgrammar.log import start_log
 start_log(snakemake.log[0])
 import numpy as np
 import pandas as pd
-import torch
 from cisgrammar.binding import is_bound
 from cisgrammar.design import Together, design_sequence, likelihood, list_edits, starting_points, word_model
 from cisgrammar.files import atomic, write_table
 from cisgrammar.meme import read_meme
-from cisgrammar.model import load_model
+from cisgrammar.model import load_model, use_threads
 from cisgrammar.sequences import read_sequences
 
-torch.set_num_threads(1)
+use_threads(1)
 settings, output = snakemake.params.design, snakemake.output
 models, wanted = snakemake.params.models, snakemake.params.wanted
 rng = np.random.default_rng(snakemake.params.seed)

@@ -3,7 +3,6 @@ from cisgrammar.log import start_log
 start_log(snakemake.log[0])
 import numpy as np
 import pandas as pd
-import torch
 from cisgrammar.baselines import best_sites, choose_matrix, fit_covariates
 from cisgrammar.calibration import fit_temperature
 from cisgrammar.covariates import open_store, read_tss
@@ -20,12 +19,12 @@ from cisgrammar.files import write_json, write_table
 from cisgrammar.intervals import read_bed
 from cisgrammar.kmers import fit_kmers
 from cisgrammar.meme import read_meme
-from cisgrammar.model import load_model, probability, score, score_members
+from cisgrammar.model import load_model, probability, score, score_members, use_threads
 from cisgrammar.negatives import add_covariates, name_covariates
 from cisgrammar.sequences import read_sequences
 from cisgrammar.splits import read_splits
 
-torch.set_num_threads(1)
+use_threads(1)
 seed, settings = snakemake.params.seed, snakemake.params.evaluation
 rng = np.random.default_rng(seed)
 train, validation, test = (read_sequences(snakemake.input.sequences, s) for s in ("train", "validation", "test"))

@@ -3,7 +3,6 @@ from cisgrammar.log import start_log
 start_log(snakemake.log[0])
 import numpy as np
 import pandas as pd
-import torch
 from cisgrammar.faithfulness import deletion_curve, judge, planted_bases, randomisation, site_auroc
 from cisgrammar.files import write_table
 from cisgrammar.filters import filter_importance, weight_matrices
@@ -17,11 +16,11 @@ from cisgrammar.interpretation import (
 )
 from cisgrammar.layers import one_hot
 from cisgrammar.meme import read_meme, write_meme
-from cisgrammar.model import load_model, probability, split_members, untrained_network
+from cisgrammar.model import load_model, probability, split_members, untrained_network, use_threads
 from cisgrammar.sequences import read_sequences
 from cisgrammar.tracks import write_bigwig
 
-torch.set_num_threads(1)
+use_threads(1)
 settings, seed = snakemake.params.interpretation, snakemake.params.seed
 gates, modisco = settings["faithfulness"], snakemake.params.modisco
 chosen = {name: settings[name] for name in ("method", "reference")}

@@ -4,17 +4,16 @@ start_log(snakemake.log[0])
 import h5py
 import numpy as np
 import pandas as pd
-import torch
 from cisgrammar.comparison import add_evidence, match_runs, own_matrices
 from cisgrammar.files import atomic, write_table
 from cisgrammar.grammar import find_pairs, measure_pairs, to_known_frame
 from cisgrammar.layers import one_hot
 from cisgrammar.meme import read_meme, write_motifs
-from cisgrammar.model import load_model
+from cisgrammar.model import load_model, use_threads
 from cisgrammar.motifs import compare_motifs, count_members, draw_logos, find_motifs, trim
 from cisgrammar.sites import call_sites, mark_active, write_sites
 
-torch.set_num_threads(1)
+use_threads(1)
 settings, grammar, output = snakemake.params.motifs, snakemake.params.grammar, snakemake.output
 search = [settings[name] for name in ("seqlet_p", "minimum_sites", "maximum")]
 rng = np.random.default_rng(snakemake.params.seed)

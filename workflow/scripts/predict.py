@@ -6,11 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
-import torch
 from cisgrammar.covariates import open_store, write_store
 from cisgrammar.files import check_complete
 from cisgrammar.log import InputError
-from cisgrammar.model import load_model
+from cisgrammar.model import load_model, use_threads
 from cisgrammar.predict import is_fasta, read_fasta, read_regions, score_sequences
 from pyfaidx import Faidx
 
@@ -21,7 +20,7 @@ parser.add_argument("model", help="folder with model.safetensors and model.json,
 parser.add_argument("sequences", help="FASTA, or BED of regions of the genome; plain or gzip")
 parser.add_argument("--genome", help="FASTA file of the genome, for BED")
 given = parser.parse_args()
-torch.set_num_threads(1)
+use_threads(1)
 try:
     check_complete(given.sequences)
     network, description = load_model(*(Path(given.model) / name for name in ("model.safetensors", "model.json")))

@@ -2,14 +2,13 @@ from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
 import pandas as pd
-import torch
 from cisgrammar.covariates import open_store
 from cisgrammar.extraction import tracks_of
 from cisgrammar.files import check_complete, write_table
-from cisgrammar.model import load_model
+from cisgrammar.model import load_model, use_threads
 from cisgrammar.predict import is_fasta, read_fasta, read_regions, score_sequences
 
-torch.set_num_threads(1)
+use_threads(1)
 path = snakemake.input.sequences
 check_complete(path)
 network, description = load_model(snakemake.input.weights, snakemake.input.description)

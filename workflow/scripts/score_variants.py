@@ -2,14 +2,13 @@ from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
 import pandas as pd
-import torch
 from cisgrammar.covariates import open_store
 from cisgrammar.extraction import tracks_of
 from cisgrammar.files import write_table
-from cisgrammar.model import load_model
+from cisgrammar.model import load_model, use_threads
 from cisgrammar.variants import prepare_variants, read_variants, score_variants
 
-torch.set_num_threads(1)
+use_threads(1)
 store = open_store(snakemake.input.store)
 table = prepare_variants(read_variants(snakemake.input.variants), store)
 parts = []

@@ -11,7 +11,7 @@ from cisgrammar.architectures import build_network, settings_of
 from cisgrammar.initialisation import start_from_motifs
 from cisgrammar.layers import encode, reverse_complement
 from cisgrammar.log import InputError
-from cisgrammar.model import choose_device
+from cisgrammar.model import choose_device, use_threads
 from cisgrammar.networks import check_receptive_field, describe_network
 from cisgrammar.sequences import hide_padding, inside, read_sequences
 from cisgrammar.splits import SPLITS
@@ -27,7 +27,7 @@ def set_up(device, threads, seed, precision="32"):
     precision: `32`, or `bf16` for products of half the precision with weights of the full one (on a GPU or a CPU that has
     instructions for it)
     """
-    torch.set_num_threads(threads)
+    use_threads(threads)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a tenth of the time; nothing reads such memory
