@@ -1,8 +1,8 @@
 """Time and memory of contributions and of the search for motifs: `python tests/benchmarks/interpretation.py [WINDOWS ...]`.
 
 Each step is a process of its own. Contributions: DeepLIFT/SHAP of random windows of 1 kb with 20 shuffles each, the default
-network with random weights, for as many windows as are given, by default 4 and 20. Motifs: seqlets and clusters of 2,000 and
-of 10,000 windows of 1 kb, of which each has a site on either strand that contributes, among noise.
+network with random weights, for as many windows as are given, by default 4 and 20. Motifs: seqlets and clusters, and
+TF-MoDISco, of 2,000 and of 10,000 windows of 1 kb, of which each has a site on either strand that contributes, among noise.
 """
 
 import resource
@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow" / "scripts"))
 from cisgrammar.interpretation import contributions
 from cisgrammar.layers import one_hot
-from cisgrammar.model import untrained_network
+from cisgrammar.model import untrained_network, use_threads
+from cisgrammar.modisco import find_patterns
 from cisgrammar.motifs import find_motifs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,19 +35,33 @@ def measure_contributions(n):
     contributions(network, codes, shuffles, 1, np.inf, encoding={"position_channel": True})
 
 
-def measure_motifs(n):
-    rng, settings = np.random.default_rng(1), SETTINGS["motifs"]
+def simulate(n):
+    """Codes of windows with a site each, and float32 (windows, 4, bases) what each base would contribute."""
+    rng = np.random.default_rng(1)
     codes = rng.integers(0, 4, (n, WINDOW_BP)).astype(np.uint8)
-    sizes = rng.normal(0, 0.02, (n, 1, WINDOW_BP)).astype(np.float32)
+    values = rng.normal(0, 0.02, (n, 4, WINDOW_BP)).astype(np.float32)
     for row, at in enumerate(rng.integers(0, WINDOW_BP - len(SITE), n)):
-        codes[row, at : at + len(SITE)] = SITE if rng.random() < 0.5 else 3 - SITE[::-1]
-        sizes[row, 0, at : at + len(SITE)] += 1
-    values = one_hot(codes).numpy() * sizes
+        site = SITE if rng.random() < 0.5 else 3 - SITE[::-1]
+        place = slice(at, at + len(SITE))
+        values[row, :, place] += (one_hot(site).numpy() - 0.25) * rng.uniform(0.5, 1.5)
+        codes[row, place] = site
+        codes[row, at + rng.integers(len(SITE))] = rng.integers(4)
+    return codes, values
+
+
+def measure_motifs(n):
+    (codes, values), settings = simulate(n), SETTINGS["motifs"]
+    values *= one_hot(codes).numpy()
     found = find_motifs(values, codes, settings["seqlet_p"], settings["minimum_sites"], settings["maximum"])
     assert len(found) >= 1
 
 
-STEPS = {"contributions": measure_contributions, "motifs": measure_motifs}
+def measure_modisco(n):
+    (codes, values), settings = simulate(n), SETTINGS["motifs"]
+    assert find_patterns(values, codes, settings["seqlets"], settings["minimum_sites"])
+
+
+STEPS = {"contributions": measure_contributions, "motifs": measure_motifs, "modisco": measure_modisco}
 
 
 def peak_gb():
@@ -56,7 +70,7 @@ def peak_gb():
 
 def run(step, n):
     """Measure a step in this process and print what it took beyond the imports."""
-    torch.set_num_threads(1)
+    use_threads(1)
     before, began, used = peak_gb(), time.perf_counter(), time.process_time()
     STEPS[step](n)
     print(
@@ -71,5 +85,6 @@ if __name__ == "__main__":
         run(sys.argv[1], int(sys.argv[2]))
     else:
         asked = [("contributions", int(n)) for n in sys.argv[1:] or ("4", "20")]
-        for step, n in [*asked, ("motifs", 2000), ("motifs", 10_000)]:
+        more = [(step, n) for step in ("motifs", "modisco") for n in (2000, 10_000)]
+        for step, n in [*asked, *more]:
             subprocess.run([sys.executable, __file__, step, str(n)], check=True)
