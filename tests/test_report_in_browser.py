@@ -104,6 +104,16 @@ def test_a_link_opens_its_model_and_figures_are_drawn(path):
     assert browse(path, script) == [[0, 0], [1, 6], [3, 16], [1, 16]]
 
 
+def test_every_image_is_shown(path):
+    script = """
+      document.querySelectorAll("details").forEach(page => { page.open = true; });
+      const images = [...document.images];
+      await Promise.all(images.map(image => image.decode().catch(() => 0)));
+      return [images.length, images.filter(image => !image.naturalWidth).map(image => image.alt)];"""
+    n, broken = browse(path, script)
+    assert n > 3 and broken == []
+
+
 def test_text_stands_out_from_its_ground(path):
     """Contrast of at least 4.5 to 1 (WCAG 2.2, AA) of all words but those in figures."""
     script = """

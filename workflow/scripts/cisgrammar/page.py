@@ -52,8 +52,8 @@ def as_svg(figure):
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     short = re.sub(rb' d="[^"]+"', lambda path: re.sub(rb"(\.\d\d)\d+", rb"\1", path[0]), buffer.getvalue())
-    short = re.sub(rb"\s*\n\s*", b" ", short).decode().replace('"', "'")
-    return "data:image/svg+xml," + quote(short, safe=" !$'()*,/:;=?@[]^`{|}~")
+    short = re.sub(rb"\s*\n\s*", b" ", short).decode()
+    return "data:image/svg+xml," + quote(short, safe=" !$()*,/:;=?@[]^`{|}~")
 
 
 def fixed(value, digits=3):

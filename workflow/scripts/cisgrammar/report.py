@@ -143,8 +143,8 @@ def by_other_routes(folder, patterns):
     """What else than the motifs of contributions matches JASPAR: filters of the first layer and patterns of TF-MoDISco.
 
     folder: results/motifs/<cell_type>/<tf>; patterns: whether TF-MoDISco was asked for
-    Returns a list of dicts words, n (motifs), n_better (of them beyond both nulls), best (row of the match with the smallest
-    p as a dict, None where there is none).
+    Returns a list of dicts words, n (motifs), n_better (of them beyond both nulls), best (row of a match as a dict, None
+    where there is none: that with the smallest p of those beyond both nulls, or, without any, of all).
     """
     filters = read_table(folder / "filters.tsv", ("filter", "source", *MATCH_COLUMNS[1:]))
     tables = dict(iter(filters.groupby("source")))
@@ -154,7 +154,8 @@ def by_other_routes(folder, patterns):
     for route, words in ROUTES.items():
         if route in tables:
             rows = tables[route]
-            matched = rows[rows["jaspar_id"] != ""].sort_values("p", kind="stable").to_dict("records")
+            matched = rows[rows["jaspar_id"] != ""].sort_values(["better", "p"], ascending=[False, True], kind="stable")
+            matched = matched.to_dict("records")
             n, n_better = rows.iloc[:, 0].nunique(), rows.loc[rows["better"] == 1].iloc[:, 0].nunique()
             found.append({"words": words, "n": n, "n_better": n_better, "best": matched[0] if matched else None})
     return found
