@@ -55,7 +55,7 @@ def describe_pairs(folder, names):
 def draw_pair(folder, a, b):
     """How often two motifs lie how far apart (left), and what the network makes of them beyond each alone (right)."""
     spacing, inserted = (read_table(folder / f"{name}.tsv", KEYS) for name in ("spacing", "insertions"))
-    figure = Figure(figsize=(8.2, 3.0), layout="constrained")
+    figure = Figure(figsize=(8.2, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for kind, (words, color, line) in ARRANGEMENTS.items():
         for axes, table, column in ((left, spacing, "count"), (right, inserted, "interaction")):
@@ -70,5 +70,5 @@ def draw_pair(folder, a, b):
         axes.set(xlabel="bases between the two")
         axes.axhline(0, color="#888888", lw=0.6, zorder=1)
         axes.grid(axis="y", color="#e4e7ea", lw=0.6)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return as_svg(figure)
