@@ -450,6 +450,15 @@ def test_pairs_stand_as_given(two, tmp_path):
     assert "No motif was found, so there is no pair" in page.text
 
 
+def test_a_pair_is_named_when_many_sites_have_its_spacing(tmp_path):
+    rows = put_experiment(tmp_path / "results", "K562", "CTCF")
+    words = "lie 6 bp apart (downstream, same strand) more often than by chance: 31 pairs, 2.5 expected (q = 0.015)"
+    assert words in " ".join(Page(render(tmp_path, rows)).text.split())
+    pairs = tmp_path / "results/motifs/K562/CTCF/pairs.tsv"
+    pairs.write_text(pairs.read_text().replace("\t31\t", "\t2\t"))
+    assert "bp apart" not in Page(render(tmp_path, rows)).text
+
+
 def test_motifs_by_other_routes_stand_as_given(tmp_path):
     rows = put_experiment(tmp_path / "results", "K562", "CTCF")
     filters = "filters of the first layer, by the windows that excite them 2 1 <b>x</b> MA0139.2 1.0e-15 yes"

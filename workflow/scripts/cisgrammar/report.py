@@ -27,7 +27,8 @@ from cisgrammar.variants_page import describe_variants
 
 BASELINES = ("pwm", "kmers", "covariates")
 MATCH_COLUMNS = ("motif", "jaspar_id", "jaspar_name", "strand", "own")
-FEW_PEAKS, LARGEST_SMD, LARGEST_AUROC, LARGEST_Q, LARGEST_ECE, LARGEST_P = 30, 0.1, 0.6, 0.01, 0.05, 0.05
+FEW_PEAKS, LARGEST_SMD, LARGEST_AUROC, LARGEST_Q, LARGEST_ECE = 30, 0.1, 0.6, 0.01, 0.05
+FEW_PAIRS, LARGEST_PAIR_Q = 10, 0.05
 N_MOTIFS, LOGO_COLORS = 6, 16
 ROUTES = {
     "windows": "filters of the first layer, by the windows that excite them",
@@ -92,7 +93,8 @@ def write_report(
             "auroc": LARGEST_AUROC,
             "q": LARGEST_Q,
             "ece": LARGEST_ECE,
-            "p": LARGEST_P,
+            "pairs": FEW_PAIRS,
+            "pair_q": LARGEST_PAIR_Q,
         },
         "library": base64.b64encode(gzip.compress(library.encode(), mtime=0)).decode(),
     }
