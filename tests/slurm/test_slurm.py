@@ -102,7 +102,7 @@ def undisturbed(slurm, tmp_path_factory):
     """Folder of a run from nothing to the report through Slurm."""
     folder = tmp_path_factory.mktemp("runs") / "undisturbed"
     driver = Driver(folder)
-    assert driver.finish(540) == 0, driver.said[-4000:]
+    assert driver.finish(900) == 0, driver.said[-4000:]
     folder.with_suffix(".log").write_text(driver.said)
     return folder
 
