@@ -12,7 +12,7 @@ from cisgrammar.log import InputError
 from cisgrammar.methods import COMPLETE, METHODS, references
 from cisgrammar.model import score
 
-AT_ONCE = 80_000  # bases of windows and references that a network sees at a time
+AT_ONCE = 20_000  # bases of windows and references that a network sees at a time
 
 
 def choose_windows(network, data, most, negatives=None):
