@@ -30,6 +30,7 @@ if SIMULATED:
                 "resources/simulation/accessible/{cell_type}.bed", cell_type=config["simulation"]["cell_types"]
             ),
             reads=simulated_reads(),
+            indices=[f"{path}.bai" for path in simulated_reads()],  # as new as the reads, which Snakemake touches
         log:
             "logs/simulate_experiments.log",
         benchmark:
