@@ -378,13 +378,18 @@ def design_models(wildcards):
     return [tuple(name.split("/")) for name in names]
 
 
-def patterns():
-    """The files of TF-MoDISco, where it is asked for."""
+def with_patterns():
+    """The experiments whose contributions TF-MoDISco searches."""
     if not config["motifs"]["modisco"]:
         return []
     if config["interpretation"]["method"] != "deeplift_shap":
         raise WorkflowError("motifs.modisco: it needs interpretation.method: deeplift_shap")
-    return for_each("results/motifs/{cell_type}/{tf}/patterns.tsv")
+    return list(EXPERIMENTS)
+
+
+def patterns():
+    """The files of TF-MoDISco, where it is asked for."""
+    return for_each("results/motifs/{cell_type}/{tf}/patterns.tsv", with_patterns())
 
 
 def known_matrices(wildcards):

@@ -56,7 +56,7 @@ rule write_report:
             "agreement": compared(),
             "support": supported(),
             "variants": with_variants(),
-            "patterns": list(EXPERIMENTS) if config["motifs"]["modisco"] else [],
+            "patterns": with_patterns(),
         },
         designs=[item["name"] for item in config["design"]],
         config=config,

@@ -200,7 +200,9 @@ def measure_curve(load_sources, parts, settings, transfer, fabric, seed, choose=
     rows = state["rows"] if state else []
     done = {row[:2] for row in rows}
     for n_peaks in sizes:
-        for i in (i for i in range(transfer["seeds"]) if (n_peaks, seed + i) not in done):
+        for i in range(transfer["seeds"]):
+            if (n_peaks, seed + i) in done:
+                continue
             train, validation = thin(known, n_peaks, np.random.default_rng([seed, i]))
             torch.manual_seed(seed + i)
             own = build_network(**built)
