@@ -241,8 +241,8 @@ def put_experiment(
     return rows
 
 
-def render(tmp_path, rows, name="report.html", measured=None, designs=()):
-    """Write summary.tsv and splits.tsv, then the report of all experiments in `rows`; return its text.
+def render(tmp_path, rows, name="report.html", measured=None, designs=(), genomes=("genome",)):
+    """Write summary.tsv and splits.tsv of each genome, then the report of all experiments in `rows`; return its text.
 
     measured: as for `write_report`; default, the experiments with a quality.tsv
     """
@@ -250,13 +250,15 @@ def render(tmp_path, rows, name="report.html", measured=None, designs=()):
     put(rows, results / "summary.tsv")
     chromosomes = {"chr1": "train", "chr2": "validation", "chr3": "test", "chrM": "ignored"}
     splits = [{"chrom": chrom, "length_bp": 1_500_000, "split": split} for chrom, split in chromosomes.items()]
-    put(splits, tmp_path / "splits.tsv")
+    paths = [tmp_path / genome / "splits.tsv" for genome in genomes]
+    for path in paths:
+        put(splits, path)
     experiments = list(dict.fromkeys((row["cell_type"], row["tf"]) for row in rows))
     if measured is None:
         measured = {
             "quality": [key for key in experiments if (results / "peaks" / key[0] / key[1] / "quality.tsv").exists()]
         }
-    files = [tmp_path / name, PROVENANCE, TEMPLATE, tmp_path / "splits.tsv"]
+    files = [tmp_path / name, PROVENANCE, TEMPLATE, paths]
     report.write_report(experiments, results, *files, measured, LIBRARY, 100, tmp_path / "overview.tsv", designs)
     return (tmp_path / name).read_text()
 
@@ -351,6 +353,12 @@ def test_numbers_stand_as_given(two):
     assert "Best: chr3 2040 2120 in the test peak chr3 2000 2120 , network score 4.25" in page.text
     assert "Worst: chr3 1040 1120 in the test peak chr3 1000 1120 , network score 0.50" in page.text
     assert "training 1.50 33.3% 1 chr1" in page.text and "chrM" not in page.text
+
+
+def test_chromosomes_of_each_genome_are_listed(two):
+    rows, _, folder = two
+    page = Page(render(folder, rows, "genomes.html", genomes=("genome", "mm10")))
+    assert "genome training 1.50 33.3% 1 chr1" in page.text and "mm10 training 1.50 33.3% 1 chr1" in page.text
 
 
 def test_markup_in_names_and_config_is_text(two):

@@ -15,6 +15,7 @@ JOBS = {  # (train_model, fine_tune_model, call_peaks)
     "other_species": (1, 0, 1),
     "ready_peaks": (2, 2, 0),
     "replicates": (1, 0, 1),
+    "two_genomes": (3, 3, 2),
 }
 
 

@@ -23,6 +23,7 @@ from cisgrammar.transfer import (
     layer_groups,
     measure_curve,
     origins,
+    seen_chromosomes,
     thin,
 )
 from training_data import TRAINING, copy_state, equal_states, planted
@@ -73,6 +74,7 @@ def fabric():
         {"chromosomes": {"train": ["chr2", "chr3"]}, "genome": "sequence:of-a-mouse"},
         {"chromosomes": {"train": ["chr1"]}, "cell_type": "K562", "tf": "GATA2", "sources": ["HepG2/GATA1"]},
         {"chromosomes": {"train": ["chr1"], "validation": ["chr2"]}, "settings": {"folds": 1}},
+        {"chromosomes": {"train": ["chr1"]}, "genome": "sequence:1", "seen": {"sequence:of-a-mouse": ["chr3"]}},
     ],
 )
 def test_no_leak_passes(origin):
@@ -92,11 +94,23 @@ def test_no_leak_passes(origin):
             {"chromosomes": {"train": ["chr1"], "validation": ["chr2"]}, "settings": {"folds": 5}},
             "trained on chr2, validation",
         ),
+        (
+            {"chromosomes": {"train": ["chr3"]}, "genome": "sequence:of-a-mouse", "seen": {"sequence:1": ["chr4"]}},
+            "trained on chr4, test",
+        ),
     ],
 )
 def test_a_leak_stops(origin, message):
     with pytest.raises(InputError, match=message):
         check_origin(origin, PLACE, TARGET, "sequence:1", "old")
+
+
+def test_what_sources_have_seen_adds_up():
+    """Chromosomes by genome, validation ones of a network that was validated in folds included."""
+    mouse = {"chromosomes": {"train": ["chr2"], "validation": ["chr1"]}, "genome": "b", "settings": {"folds": 3}}
+    both = {"chromosomes": {"train": ["chr5"]}, "genome": "a", "seen": {"b": ["chr9"], "a": ["chr4"]}}
+    assert seen_chromosomes(mouse, both) == {"a": ["chr4", "chr5"], "b": ["chr1", "chr2", "chr9"]}
+    assert seen_chromosomes() == {}
 
 
 def test_origins_are_those_of_sources_too():

@@ -283,6 +283,50 @@ def test_few_peaks_gain_from_another_cell_type(demo, tmp_path):
     assert summary["n_peaks"].nunique() == 2 and summary["n"].eq(2).all()
 
 
+def test_a_network_goes_to_another_genome(demo, tmp_path):
+    """Two genomes in one table, the second the other strand of the first: 30 peaks gain from the network of the first."""
+    place, second = tmp_path / "place", tmp_path / "place/run"
+    place.mkdir()
+    lengths, table = {}, []
+    with pysam.FastaFile(str(demo / "resources/genome/genome.fa")) as genome, open(place / "other.fa", "w") as other:
+        for chrom in genome.references:
+            bases = genome.fetch(chrom)
+            lengths[chrom] = len(bases)
+            other.write(f">{chrom}\n{bases.translate(str.maketrans('ACGTacgt', 'TGCAtgca'))[::-1]}\n")
+    splits = pd.read_csv(demo / "resources/genome/splits.tsv", sep="\t").groupby("split")["chrom"].apply(list)
+    peaks = pd.read_csv(demo / "results/peaks/erythroid/SPI1/peaks.bed", sep="\t", header=None)
+    peaks = peaks.assign(summit=(peaks[1] + peaks[2]) // 2, length=peaks[0].map(lengths))
+    few = pd.concat(
+        [peaks[peaks[3] == split].head(n) for split, n in (("train", 20), ("validation", 10), ("test", 60))]
+    )
+    few = few.assign(summit=few["length"] - 1 - few["summit"])
+    for name, rows in (("first", peaks), ("other", few)):
+        bed = rows[[0, "summit"]].assign(end=rows["summit"] + 1)
+        bed.to_csv(place / f"{name}.bed", sep="\t", header=False, index=False)
+        table.append(f"{name}\tSPI1\t{place}/{name}.bed\t{name if name == 'other' else ''}\n")
+    (place / "samples.tsv").write_text("cell_type\ttf\tpeaks\tgenome\n" + "".join(table))
+    kept = {"splits": {"test": splits["test"], "validation": splits["validation"]}}
+    config = {
+        "samples": str(place / "samples.tsv"),
+        "references": {"genome": str(demo / "resources/genome/genome.fa"), **kept},
+        "genomes": {"other": {"genome": str(place / "other.fa"), **kept}},
+        "negatives": {"evaluation": ["matched"], "accessible": None},
+        "evaluation": {"genome_wide": False},
+        "design": [],
+    }
+    target = "results/evaluation/other/SPI1/metrics.tsv"
+    done = snakemake(second, target, config=config)
+    assert done.returncode == 0, said(done)[-3000:]
+    metrics = pd.read_csv(second / target, sep="\t").query("negatives == 'matched'").set_index("model")["auprc"]
+    assert metrics["transfer"] > metrics["cnn"] + 0.1, metrics
+    checksums = [
+        json.loads((second / f"resources/{name}/genome.json").read_text())["checksum"] for name in ("genome", "other")
+    ]
+    model = json.loads((second / "results/transfer/other/SPI1/from_related/model.json").read_text())
+    assert model["sources"] == ["first/SPI1"] and model["delivered"] != "scratch"
+    assert model["genome"] == checksums[1] != checksums[0] and model["seen"] == {checksums[0]: sorted(splits["train"])}
+
+
 def test_a_design_obeys_the_rule_of_the_simulation(demo):
     """Made for SPI1's network, it holds SPI1 with its partner behind it, and no site of the others."""
     folder = demo / "results/design/spi1"
@@ -540,6 +584,9 @@ def test_every_stage_is_a_target(tmp_path):
             ["sequences.channels: open", "erythroid.bw", "missing"],
         ),
         ({"references": {"genome": "https://example.org/genome.fa"}, "mirror": "nowhere"}, ["mirror", "genome.fa.gz"]),
+        ({"genomes": {"mm10": {"genome": "mm10.fa"}}}, ["the simulated genome stands alone"]),
+        ({"genomes": {"mm10": {"mappability": 50}}}, ["genomes.mm10", "name its FASTA file"]),
+        ({"genomes": {"mm10": {"genome": "mm10.fa", "splitz": {}}}}, ["genomes.mm10.splitz", "did you mean splits"]),
     ],
 )
 def test_bad_settings_stop_at_once(config, words, tmp_path):

@@ -116,6 +116,13 @@ def read_samples(path):
         rows = table.setdefault(key[:2], [])
         if rows and bool(rows[0]["peaks"]) != bool(row["peaks"]):
             raise WorkflowError(f"{path}: {key[0]}, {key[1]} has rows with reads and rows with peaks; keep one kind")
+        if row["genome"] not in ("", *config["genomes"]):
+            raise WorkflowError(
+                f"{place}: genome {row['genome']} is not among `genomes` of the configuration "
+                f"({', '.join(config['genomes']) or 'there are none'}); leave it empty for that of `references`"
+            )
+        if rows and rows[0]["genome"] != row["genome"]:
+            raise WorkflowError(f"{path}: {key[0]}, {key[1]} has rows of two genomes; name them as two cell types")
         row.update({role: sample_file(row, role, place) for role in ("treatment", "control", "peaks") if row[role]})
         rows.append(row)
     if not table:
@@ -163,26 +170,44 @@ SAMPLE_SCHEMA = load_schema("samples")
 NO_VALUE = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None")  # as pandas and R write it
 
 check(config, load_schema("config"), ", ".join(map(str, workflow.configfiles)) or "configuration")
+for name, settings in config.get("genomes", {}).items():
+    if "jaspar" in settings or settings.get("genome", "simulated") == "simulated":
+        raise WorkflowError(f"genomes.{name}: name its FASTA file under `genome`; `jaspar` stands under `references`")
 validate(config, "../schemas/config.schema.yaml")
 check_space()
 config["samples"] = local_path(config["samples"])
 EXPERIMENTS = read_samples(config["samples"])
 SIMULATED = config["references"]["genome"] == "simulated"
-GENOME = "resources/simulation/genome.fa" if SIMULATED else local_copy(config["references"]["genome"], "genome.fa.gz")
-BLACKLIST = (
-    local_copy(config["references"]["blacklist"] or "", "exclude.bed") if config["references"]["blacklist"] else ""
-)
-READ_BP = config["references"]["mappability"] if isinstance(config["references"]["mappability"], int) else None
+GENOMES = {"genome": config["references"], **config["genomes"]}
+if len(GENOMES) > 1 and (SIMULATED or config["peaks"]["effective_genome_bp"]):
+    raise WorkflowError(
+        "genomes: the simulated genome stands alone"
+        if SIMULATED
+        else "peaks.effective_genome_bp: one number does not fit several genomes; leave it out, it is found out for each"
+    )
+FASTA = {
+    name: "resources/simulation/genome.fa" if SIMULATED else local_copy(settings["genome"], f"{name}.fa.gz")
+    for name, settings in GENOMES.items()
+}
+BLACKLIST = {
+    name: local_copy(settings["blacklist"], "exclude.bed" if name == "genome" else f"{name}.exclude.bed")
+    for name, settings in GENOMES.items()
+    if settings["blacklist"]
+}
 SIGNALS = {
-    name: "resources/genome/mappability.npy" if track == READ_BP else local_path(track)
-    for name, track in {"mappability": config["references"]["mappability"], **config["references"]["signals"]}.items()
-    if track
+    name: {
+        signal: f"resources/{name}/mappability.npy" if isinstance(track, int) else local_path(track)
+        for signal, track in {"mappability": settings["mappability"], **settings["signals"]}.items()
+        if track
+    }
+    for name, settings in GENOMES.items()
 }
 NEGATIVES = sorted({*config["negatives"]["training"], *config["negatives"]["evaluation"]})
 START_MOTIFS = ["resources/jaspar/motifs.meme"] if config["training"]["start_from"] else []
 
 
 wildcard_constraints:
+    genome="|".join(GENOMES),
     cell_type="[A-Za-z0-9_-]+",
     tf="[A-Za-z0-9_-]+",
     name="[A-Za-z0-9_-]+",
@@ -201,6 +226,30 @@ def experiment(wildcards):
     if key not in EXPERIMENTS:
         raise WorkflowError(f"{config['samples']}: no row for cell type {key[0]} and TF {key[1]}")
     return EXPERIMENTS[key]
+
+
+def genome_of(key):
+    """Name of the genome that an experiment is of; `genome` is that of the section `references`."""
+    return EXPERIMENTS[key][0]["genome"] or "genome"
+
+
+USED_GENOMES = [name for name in GENOMES if name in set(map(genome_of, EXPERIMENTS))]
+
+
+def reference(file):
+    """Function of wildcards that gives a file of the genome that an experiment is of."""
+
+    def path(wildcards):
+        experiment(wildcards)
+        return f"resources/{genome_of((wildcards.cell_type, wildcards.tf))}/{file}"
+
+    return path
+
+
+def annotation(wildcards):
+    """The annotation of the genome that an experiment is of, as a list for `input:`."""
+    path = GENOMES[genome_of((wildcards.cell_type, wildcards.tf))]["annotation"]
+    return [local_path(path)] if path else []
 
 
 def list_sources(key, wanted):
@@ -304,7 +353,10 @@ def predictions():
     return [
         path
         for item in config["predict"]
-        for path in for_each(f"results/predict/{{cell_type}}/{{tf}}/{item['name']}.tsv")
+        for path in for_each(
+            f"results/predict/{{cell_type}}/{{tf}}/{item['name']}.tsv",
+            [key for key in EXPERIMENTS if item.get("genome") in (None, genome_of(key))],
+        )
     ]
 
 
@@ -315,14 +367,18 @@ def exports():
 
 def with_variants():
     """The experiments whose networks score the variants."""
-    wanted = config["variants"]["models"]
+    wanted, genome = config["variants"]["models"], config["variants"]["genome"]
     if not config["variants"]["vcf"]:
         return []
+    if genome not in GENOMES:
+        raise WorkflowError(f"variants.genome: {genome} is not among `genomes`")
     if wanted == "all":
-        return list(EXPERIMENTS)
+        return [key for key in EXPERIMENTS if genome_of(key) == genome]
     for name in wanted:
         if tuple(name.split("/")) not in EXPERIMENTS:
             raise WorkflowError(f"variants.models: {name} is no experiment of {config['samples']}")
+        if genome_of(tuple(name.split("/"))) != genome:
+            raise WorkflowError(f"variants.models: {name} is of another genome; set variants.genome")
     return [tuple(name.split("/")) for name in wanted]
 
 
@@ -471,7 +527,9 @@ def other_peaks(wildcards):
     if "other_peaks" not in NEGATIVES:
         return []
     cell_type, tf = wildcards.cell_type, wildcards.tf
+    genome = genome_of((cell_type, tf))
     others = [key for key in EXPERIMENTS if key != (cell_type, tf) and (key[0] == cell_type or key[1] == tf)]
+    others = [key for key in others if genome_of(key) == genome]
     if not others:
         raise WorkflowError(
             f"negatives: {tf} in {cell_type} has no other experiment of its cell type or TF to take `other_peaks` from; "
@@ -505,14 +563,20 @@ def delivered(wildcards, thing):
     return [f"results/training/{key[0]}/{key[1]}/{thing}", *more]
 
 
+def to_predict(wildcards):
+    """The entry of the section `predict` with a name, for an experiment that it is for."""
+    items = {item["name"]: item for item in config["predict"]}
+    if wildcards.name not in items:
+        raise WorkflowError(f"predict: no entry is called {wildcards.name}; known are {list(items)}")
+    item, genome = items[wildcards.name], genome_of((wildcards.cell_type, wildcards.tf))
+    if item.get("genome") not in (None, genome):
+        raise WorkflowError(f"predict: {wildcards.name} is of {item['genome']}, {wildcards.cell_type} of {genome}")
+    return item
+
+
 def sequences_to_score(wildcards):
     """The file that an entry of the section `predict` names."""
-    for item in config["predict"]:
-        if item["name"] == wildcards.name:
-            path = local_path(item["file"])
-            if not os.path.isfile(path):
-                raise WorkflowError(f"predict: {item['name']}: file {path} is missing; correct the path")
-            return path
-    raise WorkflowError(
-        f"predict: no entry is called {wildcards.name}; known are {[i['name'] for i in config['predict']]}"
-    )
+    path = local_path(to_predict(wildcards)["file"])
+    if not os.path.isfile(path):
+        raise WorkflowError(f"predict: {wildcards.name}: file {path} is missing; correct the path")
+    return path

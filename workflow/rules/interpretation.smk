@@ -14,7 +14,7 @@ rule explain_model:
             "filters",
             "tracks",
         ),
-        splits="resources/genome/splits.tsv",
+        splits=reference("splits.tsv"),
         truth=["resources/simulation/truth.tsv"] if SIMULATED else [],
         known=["resources/jaspar/motifs.meme"] if SIMULATED else [],
         sequences="results/sequences/{cell_type}/{tf}/sequences.h5",

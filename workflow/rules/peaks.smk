@@ -26,7 +26,7 @@ rule check_inputs:
     input:
         code=library("log", "files", "intervals", "splits", "reads"),
         files=experiment_files,
-        splits="resources/genome/splits.tsv",
+        splits=reference("splits.tsv"),
     output:
         "results/peaks/{cell_type}/{tf}/inputs.json",
     log:
@@ -48,7 +48,7 @@ rule call_peaks:
         code=library("log", "files", "intervals", "peaks"),
         files=experiment_files,
         checked="results/peaks/{cell_type}/{tf}/inputs.json",
-        genome="resources/genome/genome.json",
+        genome=reference("genome.json"),
     output:
         "results/peaks/{cell_type}/{tf}/called.narrowPeak",
     log:
@@ -73,7 +73,7 @@ rule call_replicate:
         code=library("log", "files", "intervals", "peaks"),
         files=experiment_files,
         checked="results/peaks/{cell_type}/{tf}/inputs.json",
-        genome="resources/genome/genome.json",
+        genome=reference("genome.json"),
     output:
         "results/peaks/{cell_type}/{tf}/replicates/{replicate}.narrowPeak",
     log:
@@ -143,7 +143,7 @@ rule assess_reads:
         files=experiment_files,
         checked="results/peaks/{cell_type}/{tf}/inputs.json",
         regions="results/peaks/{cell_type}/{tf}/called.narrowPeak",
-        splits="resources/genome/splits.tsv",
+        splits=reference("splits.tsv"),
     output:
         quality="results/peaks/{cell_type}/{tf}/quality.tsv",
         correlation="results/peaks/{cell_type}/{tf}/correlation.tsv",
@@ -165,9 +165,9 @@ rule center_peaks:
         code=library("log", "files", "intervals", "splits", "peaks"),
         peaks=called_peaks,
         checked="results/peaks/{cell_type}/{tf}/inputs.json",
-        genome="resources/genome/genome.fa",
-        splits="resources/genome/splits.tsv",
-        blacklist="resources/genome/blacklist.bed",
+        genome=reference("genome.fa"),
+        splits=reference("splits.tsv"),
+        blacklist=reference("blacklist.bed"),
     output:
         peaks="results/peaks/{cell_type}/{tf}/peaks.bed",
         regions="results/peaks/{cell_type}/{tf}/regions.bed",

@@ -12,7 +12,7 @@ rule score_sequences:
             "predict",
         ),
         sequences=sequences_to_score,
-        store="resources/genome/store",
+        store=reference("store"),
         channels=channel_files,
         weights="results/training/{cell_type}/{tf}/model.safetensors",
         description="results/training/{cell_type}/{tf}/model.json",
@@ -25,6 +25,9 @@ rule score_sequences:
     resources:
         mem_mb=grows(2500, 50, "sequences"),
         runtime=grows(120, 1, "sequences"),
+    params:
+        # Regions are of one genome, sequences of none.
+        regions=lambda wildcards: len(USED_GENOMES) == 1 or "genome" in to_predict(wildcards),
     script:
         "../scripts/score_sequences.py"
 

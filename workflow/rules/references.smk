@@ -50,57 +50,57 @@ if SIMULATED:
 rule prepare_genome:
     input:
         code=library("log", "files", "intervals", "splits", "references"),
-        genome=on_disk(GENOME),
-        blacklist=on_disk(BLACKLIST),
+        genome=lambda wildcards: on_disk(FASTA[wildcards.genome]),
+        blacklist=lambda wildcards: on_disk(BLACKLIST.get(wildcards.genome)),
     output:
-        genome="resources/genome/genome.fa",
-        index="resources/genome/genome.fa.fai",
-        blacklist="resources/genome/blacklist.bed",
-        splits="resources/genome/splits.tsv",
-        description="resources/genome/genome.json",
+        genome="resources/{genome}/genome.fa",
+        index="resources/{genome}/genome.fa.fai",
+        blacklist="resources/{genome}/blacklist.bed",
+        splits="resources/{genome}/splits.tsv",
+        description="resources/{genome}/genome.json",
     log:
-        "logs/prepare_genome.log",
+        "logs/prepare_genome/{genome}.log",
     benchmark:
-        "benchmarks/prepare_genome.tsv"
+        "benchmarks/prepare_genome/{genome}.tsv"
     conda:
         "../../envs/sequences.yaml"
     resources:
         mem_mb=grows(2000),
         runtime=grows(60),
     params:
-        references={
+        references=lambda wildcards: {
             k: v
-            for k, v in config["references"].items()
+            for k, v in GENOMES[wildcards.genome].items()
             if k not in ("jaspar", "mappability", "annotation", "signals")
         },
-        genome=lambda wildcards: GENOME,
-        blacklist=lambda wildcards: BLACKLIST,
+        genome=lambda wildcards: FASTA[wildcards.genome],
+        blacklist=lambda wildcards: BLACKLIST.get(wildcards.genome),
         seed=config["seed"],
     script:
         "../scripts/prepare_genome.py"
 
 
-if READ_BP:
+if any(isinstance(settings["mappability"], int) for settings in GENOMES.values()):
 
     rule measure_mappability:
         input:
             code=library("log", "files", "splits", "covariates", "mappability"),
-            genome="resources/genome/genome.fa",
-            index="resources/genome/genome.fa.fai",
-            splits="resources/genome/splits.tsv",
+            genome="resources/{genome}/genome.fa",
+            index="resources/{genome}/genome.fa.fai",
+            splits="resources/{genome}/splits.tsv",
         output:
-            "resources/genome/mappability.npy",
+            "resources/{genome}/mappability.npy",
         log:
-            "logs/measure_mappability.log",
+            "logs/measure_mappability/{genome}.log",
         benchmark:
-            "benchmarks/measure_mappability.tsv"
+            "benchmarks/measure_mappability/{genome}.tsv"
         conda:
             "../../envs/sequences.yaml"
         resources:
             mem_mb=lambda wildcards, input, attempt: int(min(6000, 800 + 16 * input.size_mb) * attempt),
             runtime=grows(120),
         params:
-            read_bp=READ_BP,
+            read_bp=lambda wildcards: GENOMES[wildcards.genome]["mappability"],
         script:
             "../scripts/measure_mappability.py"
 
@@ -108,23 +108,23 @@ if READ_BP:
 rule encode_genome:
     input:
         code=library("log", "files", "splits", "covariates"),
-        genome="resources/genome/genome.fa",
-        index="resources/genome/genome.fa.fai",
-        splits="resources/genome/splits.tsv",
-        signals=list(SIGNALS.values()),
+        genome="resources/{genome}/genome.fa",
+        index="resources/{genome}/genome.fa.fai",
+        splits="resources/{genome}/splits.tsv",
+        signals=lambda wildcards: list(SIGNALS[wildcards.genome].values()),
     output:
-        directory("resources/genome/store"),
+        directory("resources/{genome}/store"),
     log:
-        "logs/encode_genome.log",
+        "logs/encode_genome/{genome}.log",
     benchmark:
-        "benchmarks/encode_genome.tsv"
+        "benchmarks/encode_genome/{genome}.tsv"
     conda:
         "../../envs/sequences.yaml"
     resources:
         mem_mb=grows(4000, 1, "genome"),
         runtime=grows(60, 0.02, "genome"),
     params:
-        signals=list(SIGNALS),
+        signals=lambda wildcards: list(SIGNALS[wildcards.genome]),
     script:
         "../scripts/encode_genome.py"
 
@@ -132,5 +132,4 @@ rule encode_genome:
 rule references:
     input:
         "resources/jaspar/motifs.meme",
-        "resources/genome/genome.fa",
-        "resources/genome/splits.tsv",
+        expand("resources/{genome}/splits.tsv", genome=USED_GENOMES),

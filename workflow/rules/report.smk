@@ -20,7 +20,7 @@ rule write_report:
         ),
         template=workflow.source_path("../report/report.html.jinja"),
         rules=workflow.source_path("../report/rules.svg"),
-        splits="resources/genome/splits.tsv",
+        splits=expand("resources/{genome}/splits.tsv", genome=USED_GENOMES),
         summary="results/summary.tsv",
         quality=for_each("results/peaks/{cell_type}/{tf}/quality.tsv", with_reads()),
         agreement=for_each("results/peaks/{cell_type}/{tf}/agreement.tsv", compared()),

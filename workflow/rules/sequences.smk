@@ -3,8 +3,8 @@ rule extract_sequences:
         code=library("log", "files", "intervals", "dna", "splits", "covariates", "sequences", "extraction"),
         peaks="results/peaks/{cell_type}/{tf}/peaks.bed",
         negatives="results/negatives/{cell_type}/{tf}/negatives.bed",
-        store="resources/genome/store",
-        description="resources/genome/genome.json",
+        store=reference("store"),
+        description=reference("genome.json"),
         channels=channel_files,
     output:
         "results/sequences/{cell_type}/{tf}/sequences.h5",

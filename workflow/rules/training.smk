@@ -2,7 +2,7 @@ rule train_model:
     input:
         code=library("log", "files", "meme", *ENGINE),
         sequences="results/sequences/{cell_type}/{tf}/sequences.h5",
-        splits="resources/genome/splits.tsv",
+        splits=reference("splits.tsv"),
         motifs=START_MOTIFS,
     output:
         weights="results/training/{cell_type}/{tf}/model.safetensors",

@@ -6,7 +6,7 @@ rule pretrain_model:
     input:
         code=library("log", "files", "meme", *ENGINE, "relatives", "curves", "transfer", "families"),
         sequences=lambda wildcards: for_each("results/sequences/{cell_type}/{tf}/sequences.h5", sources(wildcards)),
-        splits="resources/genome/splits.tsv",
+        splits=lambda wildcards: [f"resources/{genome_of(key)}/splits.tsv" for key in sources(wildcards)],
         motifs=START_MOTIFS,
         families=lambda wildcards: ["resources/jaspar/motifs.tsv"] if wildcards.sources == "family" else [],
     output:
@@ -40,7 +40,7 @@ rule fine_tune_model:
     input:
         code=library("log", "files", *ENGINE, "relatives", "curves", "transfer"),
         sequences="results/sequences/{cell_type}/{tf}/sequences.h5",
-        splits="resources/genome/splits.tsv",
+        splits=reference("splits.tsv"),
         own_weights="results/training/{cell_type}/{tf}/model.safetensors",
         own_description="results/training/{cell_type}/{tf}/model.json",
         own_history="results/training/{cell_type}/{tf}/history.tsv",
@@ -80,7 +80,7 @@ rule measure_transfer:
     input:
         code=library("log", "files", *ENGINE, "relatives", "curves", "transfer"),
         sequences="results/sequences/{cell_type}/{tf}/sequences.h5",
-        splits="resources/genome/splits.tsv",
+        splits=reference("splits.tsv"),
         weights=lambda wildcards: source_models(wildcards)[1],
         descriptions=lambda wildcards: source_models(wildcards)[2],
     output:

@@ -11,7 +11,7 @@ rule score_variants:
             "variants",
         ),
         variants=variants_file,
-        store="resources/genome/store",
+        store=reference("store"),
         channels=channel_files,
         weights=lambda wildcards: delivered(wildcards, "model.safetensors"),
         descriptions=lambda wildcards: delivered(wildcards, "model.json"),

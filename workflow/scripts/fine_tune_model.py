@@ -9,7 +9,7 @@ from cisgrammar.model import load_model, save_model
 from cisgrammar.networks import receptive_field
 from cisgrammar.splits import read_splits
 from cisgrammar.training import check_strands, describe, network_settings, read_task, set_up
-from cisgrammar.transfer import adapt, check_origin, choose_delivered, find_held, origins
+from cisgrammar.transfer import adapt, check_origin, choose_delivered, find_held, origins, seen_chromosomes
 
 settings, transfer, seed = snakemake.params.training, snakemake.params.transfer, snakemake.params.seed
 target = f"{snakemake.wildcards.cell_type}/{snakemake.wildcards.tf}"
@@ -52,6 +52,7 @@ history = adapted["history"]
 write_table(
     pd.read_csv(snakemake.input.own_history, sep="\t") if history is None else history, snakemake.output.history
 )
+origin_of = [sources[name][1] for name in ranking.loc[taken, "source"]]
 description = describe(
     built,
     receptive_field(network),
@@ -64,6 +65,7 @@ description = describe(
     device=fabric.device.type,
     validation_auprc=auprc[delivered],
     sources=sorted({origin for name in ranking.loc[taken, "source"] for origin in origins(sources[name][1]) or [name]}),
+    seen=seen_chromosomes(*origin_of),
     delivered=delivered,
     delivered_from=auprc,
     drift=adapted["drift"],

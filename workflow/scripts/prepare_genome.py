@@ -11,6 +11,8 @@ from cisgrammar.references import clean_blacklist, copy_genome, describe_genome
 from cisgrammar.splits import split_chromosomes
 
 settings = snakemake.params.references
+name = snakemake.wildcards.genome
+section = "references" if name == "genome" else f"genomes.{name}"
 folder = Path(snakemake.output.genome).parent
 
 
@@ -28,12 +30,12 @@ def local(source, expected):
 expected = settings["genome_checksum"] or ""
 of_sequence = expected.startswith("sequence:")
 if is_url(snakemake.params.genome) and not expected:
-    raise InputError(f"references.genome_checksum is needed for a genome from a URL ({snakemake.params.genome})")
+    raise InputError(f"{section}.genome_checksum is needed for a genome from a URL ({snakemake.params.genome})")
 source = local(snakemake.params.genome, None if of_sequence else expected)
 lengths = copy_genome(source, snakemake.output.genome, settings["rename"])
 checksum, known_bp = describe_genome(snakemake.output.genome)
 if of_sequence and checksum != expected:
-    raise InputError(f"{source}: its sequence has checksum {checksum}, references.genome_checksum says {expected}")
+    raise InputError(f"{source}: its sequence has checksum {checksum}, {section}.genome_checksum says {expected}")
 write_json(
     {"checksum": checksum, "known_bp": known_bp, "source": str(snakemake.params.genome)}, snakemake.output.description
 )

@@ -37,16 +37,21 @@ history = fit(
 )
 check_strands(network, validation)
 write_table(history, snakemake.output.history)
+splits = dict(zip(snakemake.params.sources, map(read_splits, snakemake.input.splits), strict=True))
+seen = {}
+for source, genome in zip(files, train["genomes"], strict=True):
+    seen[genome] = sorted(splits[source].query("split == 'train'")["chrom"])
 description = describe(
     built,
     receptive_field(network),
     train,
-    read_splits(snakemake.input.splits),
+    splits[next(iter(files))],
     settings=settings,
     seed=seed,
     device=fabric.device.type,
     validation_auprc=float(history.loc[history["kept"] == 1, "validation_auprc"].iloc[-1]),
     sources=list(files),
+    seen=seen,
 )
 save_model(network, description, snakemake.output.weights, snakemake.output.description)
 checkpoint.clear()

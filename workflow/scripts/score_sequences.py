@@ -5,6 +5,7 @@ import pandas as pd
 from cisgrammar.covariates import open_store
 from cisgrammar.extraction import tracks_of
 from cisgrammar.files import check_complete, write_table
+from cisgrammar.log import InputError
 from cisgrammar.model import load_model, use_threads
 from cisgrammar.predict import is_fasta, read_fasta, read_regions, score_sequences
 
@@ -15,6 +16,11 @@ network, description = load_model(snakemake.input.weights, snakemake.input.descr
 tracks = tracks_of(description["channels"], snakemake.input.channels)
 if is_fasta(path):
     ids, codes, channels = *read_fasta(path, [track["name"] for track in tracks]), None
+elif not snakemake.params.regions:
+    raise InputError(
+        f"{path}: regions are of one genome, and this run has several; add `genome` to {snakemake.wildcards.name} "
+        "under `predict`, or give a FASTA file"
+    )
 else:
     ids, codes, channels = read_regions(path, open_store(snakemake.input.store), tracks)
 scores = score_sequences(network, codes, description["window_bp"], channels, description["encoding"])

@@ -45,7 +45,7 @@ def write_report(
 
     experiments: list of (cell_type, tf); folder: the folder `results`; output: path of the HTML file
     provenance: dict with config (text), versions (dict from software to version), seed, and rules (SVG of how they follow)
-    template: path of the Jinja2 template; splits: path of splits.tsv
+    template: path of the Jinja2 template; splits: list of paths of splits.tsv, one per genome
     measured: dict of quality, agreement, support, variants and patterns to the experiments that have such a table; one
     that lies there of other settings, as when ready peaks took the place of reads, is not shown
     designs: names in the section `design` of the configuration
@@ -86,7 +86,7 @@ def write_report(
         "provenance": provenance,
         "inputs": input_files(folder, experiments),
         "times": run_times(folder.parent / "benchmarks"),
-        "splits": chromosomes(splits),
+        "splits": [row for path in splits for row in chromosomes(path)],
         "limits": {
             "peaks": FEW_PEAKS,
             "smd": LARGEST_SMD,
@@ -109,11 +109,12 @@ def as_json(content):
 
 
 def chromosomes(path):
-    """Chromosomes per split: list of dicts split, chromosomes (names), length_bp, share (of all)."""
-    table = read_table(path)
+    """Chromosomes per split of a genome: list of dicts genome, split, chromosomes (names), length_bp, share (of all)."""
+    table, genome = read_table(path), Path(path).parent.name
     table = table[table["split"].isin(SPLITS)]
     return [
         {
+            "genome": genome,
             "split": split,
             "chromosomes": list(rows["chrom"]),
             "length_bp": int(rows["length_bp"].sum()),

@@ -170,6 +170,7 @@ def join_tasks(paths, split, flank=False):
 
     A row is a label: `label`, `weight`, `task` and `window`, the place of its window in `codes`, `channels` and `length`. A
     window that several experiments have is in there once, where windows have no channels, which differ between experiments.
+    `genomes` are the checksums of the experiments' genomes, `genome` is the first of them.
     Raises InputError when their windows differ in width, or their channels in name.
     """
     parts = [read_task(path, split, flank, task) for task, path in enumerate(paths)]
@@ -192,6 +193,7 @@ def join_tasks(paths, split, flank=False):
         for same in zip(*(part["normalisation"] for part in parts), strict=True)
     ]
     alike = {name: parts[0][name] for name in ("window_bp", "flank_bp", "encoding", "genome")}
+    alike["genomes"] = [part["genome"] for part in parts]
     return {**labels, **stored, **alike, "window": window, "normalisation": normalisation}
 
 

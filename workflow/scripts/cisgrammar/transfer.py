@@ -25,24 +25,39 @@ def check_origin(description, target, chromosomes, genome, name):
 
     description: model.json of the model; target: `cell_type/tf`; chromosomes: dict of split to chromosome names of the
     target; genome: checksum of the target's genome; name: of the model, for the message
-    Chromosomes of another genome are others, whatever their names. Of a model that validated in folds (`training.folds`) the
-    validation chromosomes count as seen.
+    Chromosomes of another genome are others, whatever their names.
     """
     if target in origins(description):
         raise InputError(f"transfer: {name} was trained on {target}, the target itself; take it out of the sources")
-    if genome and description.get("genome") and description["genome"] != genome:
-        logging.info("%s is of another genome (%s)", name, description["genome"])
-        return
-    seen = set(description["chromosomes"]["train"])
-    if description.get("settings", {}).get("folds", 1) > 1:
-        seen |= set(description["chromosomes"]["validation"])
+    seen = seen_chromosomes(description)
+    others = [other for other in seen if genome and other and other != genome]
+    if others:
+        logging.info("%s has seen other genomes (%s)", name, ", ".join(others))
+    known = {chrom for other, names in seen.items() if other not in others for chrom in names}
     for split in ("validation", "test"):
-        shared = sorted(seen & set(chromosomes[split]))
+        shared = sorted(known & set(chromosomes[split]))
         if shared:
             raise InputError(
                 f"transfer: {name} was trained on {', '.join(shared)}, {split} chromosomes of {target}; train it with the "
                 "splits of this run and training.folds: 1"
             )
+
+
+def seen_chromosomes(*descriptions):
+    """The chromosomes that models, their sources included, were fitted to: dict from a genome's checksum to sorted names.
+
+    descriptions: model.json of each. Of a model that validated in folds (`training.folds`) the validation chromosomes count,
+    too.
+    """
+    seen = {}
+    for description in descriptions:
+        own = [*description["chromosomes"]["train"]]
+        if description.get("settings", {}).get("folds", 1) > 1:
+            own += description["chromosomes"]["validation"]
+        parts = [(description.get("genome", ""), own), *description.get("seen", {}).items()]
+        for genome, names in parts:
+            seen[genome] = sorted({*seen.get(genome, []), *names})
+    return seen
 
 
 def origins(description):
