@@ -4,8 +4,9 @@ RUN: folder of a run of config/yeast.yaml up to the genome store; PEAKS: folder 
 set. Steps, each of which keeps what it made below RUN/benchmark and, started again, goes on from there:
   prepare   windows, negatives and sequences of every TF, in one process
   sources   a network for every TF
-  compare   each target from scratch, from its automatically chosen relatives, and from unrelated TFs, at 50, 100 and all
-            training and validation peaks, seed after seed; compare.tsv has a row per network and set of negatives
+  compare   each target from scratch, the mean of two networks from scratch, from its automatically chosen relatives, and
+            from unrelated TFs, at 50, 100 and all training and validation peaks, seed after seed; compare.tsv has a row per
+            network and set of negatives
   show      the table: means, and the gains paired over targets and seeds
 All networks are half as large as the default ones, and so are the parts that are transferred.
 """
@@ -29,6 +30,7 @@ from cisgrammar.intervals import read_bed
 from cisgrammar.model import load_model, save_model
 from cisgrammar.negatives import add_covariates, away_from, find_candidates, keep_needed, name_covariates
 from cisgrammar.peaks import center_peaks, read_peaks
+from cisgrammar.relatives import average
 from cisgrammar.sampling import draw_matched
 from cisgrammar.sequences import read_sequences
 from cisgrammar.sets import draw_some, free_windows
@@ -138,11 +140,16 @@ def compare(run):
                 write_table(pd.DataFrame(rows), table)
 
 
+def average_two(own, windows, validation, seed, fabric):
+    """What is to be beaten by transfer where the mean of two networks is delivered: the mean of two from scratch."""
+    return average(own, train(windows, validation, 1000 + seed, fabric))
+
+
 def compare_once(run, target, n_peaks, seed, names, fabric):
     *known, test = read(run, target)
     windows, validation = thin(known, n_peaks, np.random.default_rng(seed))
     own = train(windows, validation, seed, fabric)
-    found, choices = {"scratch": own}, {}
+    found, choices = {"scratch": own, "twice": average_two(own, windows, validation, seed, fabric)}, {}
     unrelated = [name for name in UNRELATED if name != target]
     for arm, sources, choose in (("related", names, True), ("unrelated", unrelated, False)):
         torch.manual_seed(seed)
