@@ -80,6 +80,7 @@ write_table(pairs, output.pairs, float_format="%.4g")
 write_table(spacing, output.spacing)
 network, description = load_model(snakemake.input.weights, snakemake.input.description)
 more = len(description["channels"]), description["encoding"]
-wanted = pairs[pairs["a"] != pairs["b"]].head(grammar["pairs"])
+different = pairs[pairs["a"] != pairs["b"]]
+wanted = (different if len(different) else pairs).head(grammar["pairs"])
 found = measure_pairs(network, words, wanted, codes, grammar["backgrounds"], grammar["largest_gap"], *more, rng)
 write_table(found, output.insertions)
