@@ -586,6 +586,8 @@ def test_every_stage_is_a_target(tmp_path):
         ({"references": {"genome": "https://example.org/genome.fa"}, "mirror": "nowhere"}, ["mirror", "genome.fa.gz"]),
         ({"genomes": {"mm10": {"genome": "mm10.fa"}}}, ["the simulated genome stands alone"]),
         ({"genomes": {"mm10": {"mappability": 50}}}, ["genomes.mm10", "name its FASTA file"]),
+        ({"predict": [{"name": "a", "file": "a.fa", "genome": "mm10"}]}, ["predict: a: genome mm10 is not among"]),
+        ({"variants": {"vcf": "a.vcf", "genome": "mm10"}}, ["variants.genome: genome mm10 is not among"]),
         ({"genomes": {"mm10": {"genome": "mm10.fa", "splitz": {}}}}, ["genomes.mm10.splitz", "did you mean splits"]),
     ],
 )

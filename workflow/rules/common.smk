@@ -233,6 +233,12 @@ def genome_of(key):
     return EXPERIMENTS[key][0]["genome"] or "genome"
 
 
+def check_genome(name, place):
+    """Stop where a setting names a genome that is not there."""
+    if name not in GENOMES:
+        raise WorkflowError(f"{place}: genome {name} is not among `genomes` ({', '.join(GENOMES)})")
+
+
 USED_GENOMES = [name for name in GENOMES if name in set(map(genome_of, EXPERIMENTS))]
 
 
@@ -350,6 +356,8 @@ def experiment_rows(wildcards):
 
 def predictions():
     """The files that the section `predict` asks for."""
+    for item in config["predict"]:
+        check_genome(item.get("genome", "genome"), f"predict: {item['name']}")
     return [
         path
         for item in config["predict"]
@@ -370,8 +378,7 @@ def with_variants():
     wanted, genome = config["variants"]["models"], config["variants"]["genome"]
     if not config["variants"]["vcf"]:
         return []
-    if genome not in GENOMES:
-        raise WorkflowError(f"variants.genome: {genome} is not among `genomes`")
+    check_genome(genome, "variants.genome")
     if wanted == "all":
         return [key for key in EXPERIMENTS if genome_of(key) == genome]
     for name in wanted:
@@ -527,9 +534,8 @@ def other_peaks(wildcards):
     if "other_peaks" not in NEGATIVES:
         return []
     cell_type, tf = wildcards.cell_type, wildcards.tf
-    genome = genome_of((cell_type, tf))
     others = [key for key in EXPERIMENTS if key != (cell_type, tf) and (key[0] == cell_type or key[1] == tf)]
-    others = [key for key in others if genome_of(key) == genome]
+    others = [key for key in others if genome_of(key) == genome_of((cell_type, tf))]
     if not others:
         raise WorkflowError(
             f"negatives: {tf} in {cell_type} has no other experiment of its cell type or TF to take `other_peaks` from; "
