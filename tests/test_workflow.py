@@ -584,6 +584,7 @@ def test_every_stage_is_a_target(tmp_path):
             ["sequences.channels: open", "erythroid.bw", "missing"],
         ),
         ({"references": {"genome": "https://example.org/genome.fa"}, "mirror": "nowhere"}, ["mirror", "genome.fa.gz"]),
+        ({"references": {"genome": "https://example.org/g.fa"}}, ["references.genome_checksum", "g.fa", "write md5"]),
         ({"genomes": {"mm10": {"genome": "mm10.fa"}}}, ["the simulated genome stands alone"]),
         ({"genomes": {"mm10": {"mappability": 50}}}, ["genomes.mm10", "name its FASTA file"]),
         ({"predict": [{"name": "a", "file": "a.fa", "genome": "mm10"}]}, ["predict: a: genome mm10 is not among"]),

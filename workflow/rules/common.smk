@@ -189,6 +189,12 @@ FASTA = {
     name: "resources/simulation/genome.fa" if SIMULATED else local_copy(settings["genome"], f"{name}.fa.gz")
     for name, settings in GENOMES.items()
 }
+for name, path in FASTA.items():
+    if "://" in path and not GENOMES[name]["genome_checksum"]:
+        place = "references" if name == "genome" else f"genomes.{name}"
+        raise WorkflowError(
+            f"{place}.genome_checksum: a genome that is downloaded ({path}) needs one; write md5:... as its server tells it"
+        )
 BLACKLIST = {
     name: local_copy(settings["blacklist"], "exclude.bed" if name == "genome" else f"{name}.exclude.bed")
     for name, settings in GENOMES.items()

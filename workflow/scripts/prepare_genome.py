@@ -29,8 +29,6 @@ def local(source, expected):
 
 expected = settings["genome_checksum"] or ""
 of_sequence = expected.startswith("sequence:")
-if is_url(snakemake.params.genome) and not expected:
-    raise InputError(f"{section}.genome_checksum is needed for a genome from a URL ({snakemake.params.genome})")
 source = local(snakemake.params.genome, None if of_sequence else expected)
 lengths = copy_genome(source, snakemake.output.genome, settings["rename"])
 checksum, known_bp = describe_genome(snakemake.output.genome)

@@ -30,7 +30,7 @@ GENOMES = {
     "sacCer3": ("I", 230218, "fungi"),
     "TAIR10": ("1", 30427671, "plants"),
 }
-UCSC = "https://hgdownload.soe.ucsc.edu/goldenPath/{0}/bigZips/{0}.fa.gz"
+UCSC = "https://hgdownload.soe.ucsc.edu/goldenPath/{0}/bigZips/"
 ENCODE = "https://www.encodeproject.org"
 ASSEMBLIES = {
     "GRCh38": "hg38",
@@ -124,17 +124,17 @@ def from_folder(folder):
     return rows, *genomes
 
 
-def fetch_json(address):
-    """Content of a page of ENCODE as JSON."""
+def fetch_page(address):
+    """Content of a page as text, as JSON where its server has it."""
     request = urllib.request.Request(address, headers={"Accept": "application/json", "User-Agent": "cisgrammar"})
     with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
+        return answer.read().decode()
 
 
-def from_accessions(path, fetch=fetch_json):
+def from_accessions(path, fetch=fetch_page):
     """Rows of the table for accessions of ENCODE's experiments (ENCSR...), one per line or in any column, and their genome.
 
-    fetch: function of an address that returns its JSON. Ready peaks are taken, the best kind of the newest assembly.
+    fetch: function of an address that returns its text. Ready peaks are taken, the best kind of the newest assembly.
     Raises InputError when there is no accession, an experiment has no peaks, or they are of several genomes.
     """
     accessions = list(dict.fromkeys(re.findall(r"\bENCSR\d{3}[A-Z]{3}\b", Path(path).read_text())))
@@ -143,7 +143,7 @@ def from_accessions(path, fetch=fetch_json):
     rows, genomes = [], set()
     for accession in accessions:
         try:
-            told = fetch(f"{ENCODE}/experiments/{accession}/?format=json")
+            told = json.loads(fetch(f"{ENCODE}/experiments/{accession}/?format=json"))
         except OSError as error:
             raise InputError(
                 f"{accession}: cannot be fetched from ENCODE ({error}); check it and the network"
@@ -187,10 +187,21 @@ def clean(name):
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")
 
 
-def write_start(rows, genome, table, settings):
+def find_checksum(name, fetch=fetch_page):
+    """MD5 of an assembly's FASTA file, as UCSC tells it, or None where UCSC cannot be asked or does not say."""
+    try:
+        listed = fetch(UCSC.format(name) + "md5sum.txt")
+    except OSError:
+        return None
+    found = re.search(rf"^([0-9a-f]{{32}})\s+\*?(?:\./)?{name}\.fa\.gz$", listed, re.M)
+    return found and found[1]
+
+
+def write_start(rows, genome, table, settings, fetch=fetch_page):
     """Write the table of experiments and the configuration; return what is left for the user to do, a list of lines.
 
-    rows: of `from_folder` or `from_accessions`; genome: (name of GENOMES or None, whether chromosomes begin with chr)
+    rows: of `from_folder` or `from_accessions`; genome: (name of GENOMES or None, whether chromosomes begin with chr);
+    fetch: function of an address that returns its text
     Raises InputError when one of the files is there already.
     """
     for path in (table, settings):
@@ -198,8 +209,17 @@ def write_start(rows, genome, table, settings):
             raise InputError(f"{path} is there already; give another name, or remove it")
     name, with_chr = genome
     known = name in GENOMES and name != "TAIR10" and with_chr
-    lines = [f"samples: {table}", "references:"]
-    lines.append(f"  genome: {UCSC.format(name)}" if known else "  genome: GENOME.fa.gz")
+    lines, left = [f"samples: {table}", "references:"], []
+    if known:
+        lines.append(f"  genome: {UCSC.format(name)}{name}.fa.gz")
+        md5 = find_checksum(name, fetch)
+        lines.append(f"  genome_checksum: md5:{md5 or 'CHECKSUM'}")
+        if not md5:
+            left.append(f"{settings}: UCSC did not answer; write what {UCSC.format(name)}md5sum.txt says for CHECKSUM")
+    else:
+        lines.append("  genome: GENOME.fa.gz")
+        what = f"of {name}, its chromosomes named as in your files," if name else "of your genome"
+        left.append(f"{settings}: write the FASTA file {what} for GENOME.fa.gz")
     if name in GENOMES and GENOMES[name][2] != "vertebrates":
         lines += ["  jaspar:", f"    taxon: [{GENOMES[name][2]}]"]
     with atomic(table) as temporary, open(temporary, "w", newline="") as handle:
@@ -208,9 +228,4 @@ def write_start(rows, genome, table, settings):
         writer.writerows(rows)
     with atomic(settings) as temporary:
         temporary.write_text("\n".join(lines) + "\n")
-    if known:
-        return []
-    what = (
-        f"the FASTA file of {name}, its chromosomes named as in your files" if name else "the FASTA file of your genome"
-    )
-    return [f"{settings}: write {what} for GENOME.fa.gz"]
+    return left
