@@ -143,7 +143,9 @@ def test_the_workflow_takes_what_is_written(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and "1 row in config/mine.tsv, genome hg38" in done.stdout, done.stderr
     written = (tmp_path / "config/mine.yaml").read_text()
-    settings = yaml.safe_load(written.replace("CHECKSUM", "0" * 32))  # as the command asks for where UCSC is out of reach
+    settings = yaml.safe_load(
+        written.replace("CHECKSUM", "0" * 32)
+    )  # as the command asks for where UCSC is out of reach
     settings["samples"] = str(tmp_path / settings["samples"])
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(settings))
     plan = [sys.executable, "-m", "snakemake", "--cores", "1", "-n", "--configfile", str(tmp_path / "mine.yaml")]

@@ -8,10 +8,12 @@ import torch
 from cisgrammar.architectures import detectors
 from cisgrammar.log import InputError
 from cisgrammar.model import probability, score
-from cisgrammar.predict import is_fasta, read_fasta, read_regions, score_sequences
+from cisgrammar.predict import is_fasta, read_fasta, read_regions
+from cisgrammar.predict import score_sequences as with_generator
 from sequence_data import codes_of
 
 WINDOW_BP = 60
+FILLINGS = 32
 LENGTHS = [20, 21, WINDOW_BP - 1, WINDOW_BP, WINDOW_BP + 1, 5 * WINDOW_BP]
 
 
@@ -24,6 +26,10 @@ def network():
         network.trunk[3].weight.normal_()
         network.head.weight.normal_()
     return network.eval()
+
+
+def score_sequences(network, codes, window_bp, *more):
+    return with_generator(network, codes, window_bp, np.random.default_rng(1), *more)
 
 
 def sequences(lengths, seed=0):
@@ -91,22 +97,57 @@ def test_a_window_gets_its_own_score(network):
 
 @pytest.mark.parametrize(("length", "places"), [(20, [20]), (21, [19, 20]), (58, [1]), (59, [0, 1]), (60, [0])])
 def test_a_short_sequence_stands_in_the_middle(monkeypatch, network, length, places):
-    """An odd number of missing bases leaves two middles, one for each strand; the better one counts."""
-    windows = []
+    """An odd number of missing bases leaves two middles, one for each strand; the better one counts.
+
+    Beside it lie random bases, the same for both places, each also as it reads on the other strand; logits are averaged.
+    """
+    asked = []
 
     def watched(network, codes, *more):
-        windows.append(codes)
+        asked.append(codes)
         return score(network, codes, *more)
 
     monkeypatch.setattr("cisgrammar.predict.score", watched)
     codes = codes_of(sequences([length])[0])
-    padded = np.full((len(places), WINDOW_BP), 4, dtype=np.uint8)
-    for row, before in zip(padded, places, strict=True):
-        row[before : before + length] = codes
     found = score_sequences(network, [codes], WINDOW_BP)
-    assert found == pytest.approx([probability(score(network, padded)[:, 0].max())])
-    assert windows[0].dtype == np.uint8
-    assert windows[0].tolist() == padded.tolist()
+    (windows,) = asked
+    assert windows.dtype == np.uint8 and windows.max() < 4
+    if length == WINDOW_BP:
+        assert windows.tolist() == [codes.tolist()]
+    else:
+        windows = windows.reshape(len(places), FILLINGS, WINDOW_BP)
+        for part, before in zip(windows, places, strict=True):
+            assert (part[:, before : before + length] == codes).all()
+            beside = np.r_[0:before, before + length : WINDOW_BP]
+            turned = WINDOW_BP - 1 - beside  # where these bases lie on the other strand
+            free = np.isin(turned, beside)
+            ahead, back = part[: FILLINGS // 2], part[FILLINGS // 2 :]
+            assert (ahead[:, beside[free]] == 3 - back[:, turned[free]]).all()
+        assert len(np.unique(windows[0], axis=0)) > FILLINGS / 2 or length > 57
+    expected = probability(score(network, windows.reshape(-1, WINDOW_BP))[:, 0].reshape(len(places), -1).mean(1).max())
+    assert found == pytest.approx([expected])
+
+
+def test_unknown_bases_are_averaged_over(network):
+    """Wherever they lie; a sequence without any is not touched, and the generator's seed decides on the bases."""
+    codes = codes_of(sequences([WINDOW_BP])[0])
+    holed = codes.copy()
+    holed[[3, 30, 59]] = 4
+    rng = np.random.default_rng(1)
+    half = rng.integers(0, 4, (FILLINGS // 2, WINDOW_BP), dtype=np.uint8)
+    filled = np.tile(codes, (FILLINGS, 1))
+    filled[:, [3, 30, 59]] = np.concatenate([half, (3 - half)[:, ::-1]])[:, [3, 30, 59]]
+    expected = probability([score(network, codes[None])[0, 0], score(network, filled)[:, 0].mean()])
+    assert score_sequences(network, [codes, holed], WINDOW_BP) == pytest.approx(expected)
+    other = with_generator(network, [codes, holed], WINDOW_BP, np.random.default_rng(2))
+    assert other[0] == pytest.approx(expected[0]) and other[1] != pytest.approx(expected[1], rel=1e-4)
+
+
+def test_many_windows_with_unknown_bases(network):
+    """They are filled a few at a time, and all get the score that they have alone."""
+    codes = [codes_of(s) for s in sequences(range(20, 59))]
+    alone = [score_sequences(network, [code], WINDOW_BP)[0] for code in codes]
+    assert score_sequences(network, codes, WINDOW_BP) == pytest.approx(alone, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -128,12 +169,12 @@ def test_a_long_sequence_gets_its_best_window(network, length, starts):
 
 
 def test_each_sequence_has_its_own_best_window(monkeypatch):
-    """Windows begin with their logit: 3 in the middle of one sequence, 2 at the end of the other, then a short one."""
+    """Windows begin with their logit: 3 in the middle of one sequence, 2 at the end of the second, 1 in the third."""
     monkeypatch.setattr("cisgrammar.predict.score", lambda network, codes, *_: codes[:, :1].astype(np.float32))
-    codes = [np.zeros(n, dtype=np.uint8) for n in (2 * WINDOW_BP, WINDOW_BP + 1, 20)]
-    codes[0][30], codes[1][1] = 3, 2
+    codes = [np.zeros(n, dtype=np.uint8) for n in (2 * WINDOW_BP, WINDOW_BP + 1, WINDOW_BP)]
+    codes[0][30], codes[1][1], codes[2][0] = 3, 2, 1
     found = score_sequences(None, codes, WINDOW_BP)
-    assert found == pytest.approx(probability([3, 2, 4]))
+    assert found == pytest.approx(probability([3, 2, 1]))
 
 
 @pytest.mark.parametrize("length", [20, 21, 59, 60, 61, 75, 91, 300, 317])
@@ -144,8 +185,12 @@ def test_both_strands_score_alike(network, length):
     assert np.abs(found - score_sequences(network, turned, WINDOW_BP)).max() <= 1e-5
 
 
-def test_unknown_bases_alone_get_a_score(network):
-    assert np.isfinite(score_sequences(network, [np.full(20, 4, dtype=np.uint8)], WINDOW_BP)).all()
+def test_unknown_bases_alone_score_like_random_ones(network):
+    codes = np.random.default_rng(0).integers(0, 4, (2000, WINDOW_BP), dtype=np.uint8)
+    logits = score(network, codes)[:, 0]
+    found = score_sequences(network, [np.full(20, 4, dtype=np.uint8)], WINDOW_BP)
+    error = logits.std() / np.sqrt(FILLINGS / 2)  # both strands score alike
+    assert abs(np.log(found / (1 - found)) - logits.mean()) < 3 * error
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pandas as pd
 from cisgrammar.covariates import open_store, write_store
 from cisgrammar.files import check_complete
@@ -38,7 +39,8 @@ try:
         with TemporaryDirectory() as folder:
             write_store(given.genome, lengths, Path(folder) / "store")
             ids, codes, _ = read_regions(given.sequences, open_store(Path(folder) / "store"))
-    scores = score_sequences(network, codes, description["window_bp"], None, description["encoding"])
+    rng = np.random.default_rng(description["seed"])
+    scores = score_sequences(network, codes, description["window_bp"], rng, None, description["encoding"])
 except (InputError, FileNotFoundError) as error:
     sys.exit(f"Error: {error}")
 pd.DataFrame({"id": ids, "score": scores}).to_csv(sys.stdout, sep="\t", index=False, float_format="%.6g")

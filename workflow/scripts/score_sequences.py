@@ -1,6 +1,7 @@
 from cisgrammar.log import start_log
 
 start_log(snakemake.log[0])
+import numpy as np
 import pandas as pd
 from cisgrammar.covariates import open_store
 from cisgrammar.extraction import tracks_of
@@ -23,5 +24,6 @@ elif not snakemake.params.regions:
     )
 else:
     ids, codes, channels = read_regions(path, open_store(snakemake.input.store), tracks)
-scores = score_sequences(network, codes, description["window_bp"], channels, description["encoding"])
+rng = np.random.default_rng(description["seed"])
+scores = score_sequences(network, codes, description["window_bp"], rng, channels, description["encoding"])
 write_table(pd.DataFrame({"id": ids, "score": scores}), snakemake.output[0])

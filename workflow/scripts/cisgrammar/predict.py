@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from cisgrammar.dna import CODES, UNKNOWN
+from cisgrammar.dna import CODES, UNKNOWN, reverse_complement_codes
 from cisgrammar.extraction import chromosome_lengths, extract_regions
 from cisgrammar.files import open_text
 from cisgrammar.intervals import read_bed
@@ -11,6 +11,7 @@ from cisgrammar.log import InputError
 from cisgrammar.model import probability, score
 
 SHORTEST_BP = 20
+BACKGROUNDS = 32  # random sequences that unknown bases are filled from; half of them are the other strand of the others
 
 
 def is_fasta(path):
@@ -73,13 +74,16 @@ def check_lengths(path, ids, codes):
     return ids, codes
 
 
-def score_sequences(network, codes, window_bp, channels=None, encoding=None):
+def score_sequences(network, codes, window_bp, rng, channels=None, encoding=None):
     """Probability that each sequence is bound, float array (sequences,).
 
     network: Network with one head; codes: list of uint8 arrays (bases,); window_bp: width that the network was trained on
+    rng: numpy Generator of the bases that stand for unknown ones
     channels: list of float arrays (channels, bases), or None; encoding: settings of `layers.encode`
     A shorter sequence is set in the middle of unknown bases, with 0, the mean, in the channels; a longer one is scored in
     windows every half width, counted from both ends so that both strands score alike, and gets its best window's score.
+    The logit of a window with unknown bases is the mean over 32 fillings with random bases, the same for all windows and
+    for both strands: networks never saw a window of unknown bases, and call it bound for want of background.
     Probabilities hold for the share of bound windows that the network was trained on.
     """
 
@@ -96,7 +100,30 @@ def score_sequences(network, codes, window_bp, channels=None, encoding=None):
 
     windows = [cut(sequence, UNKNOWN) for sequence in codes]
     owner = np.repeat(np.arange(len(codes)), [len(part) for part in windows])
+    windows = np.concatenate(windows)
     if channels is not None:
         channels = np.concatenate([cut(values, 0) for values in channels])
-    logits = score(network, np.concatenate(windows), channels, encoding)[:, 0]
+    logits = mean_logits(network, windows, rng, channels, encoding)
     return probability(pd.Series(logits).groupby(owner).max().to_numpy())
+
+
+def mean_logits(network, windows, rng, channels=None, encoding=None):
+    """Logits of windows, the mean over fillings of their unknown bases, float array (windows,); see `score_sequences`."""
+    half = rng.integers(0, 4, (BACKGROUNDS // 2, windows.shape[1]), dtype=np.uint8)
+    fillings = np.concatenate([half, reverse_complement_codes(half)])
+
+    def ask(rows, codes):
+        more = None if channels is None else channels[rows]
+        return score(network, codes, more, encoding)[:, 0]
+
+    logits = np.empty(len(windows))
+    known = (windows != UNKNOWN).all(axis=1)
+    if known.any():
+        logits[known] = ask(np.flatnonzero(known), windows[known])
+    unknown = np.flatnonzero(~known)
+    for start in range(0, len(unknown), 16):
+        part = unknown[start : start + 16]
+        filled = np.where(windows[part, None] == UNKNOWN, fillings, windows[part, None])
+        rows = np.repeat(part, BACKGROUNDS)
+        logits[part] = ask(rows, filled.reshape(len(rows), -1)).reshape(len(part), -1).mean(axis=1)
+    return logits
