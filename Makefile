@@ -2,12 +2,13 @@
 # ($XDG_CACHE_HOME or ~/.cache) and, for root on Debian or Ubuntu, the system packages that are missing.
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
+RUN ?= runs/demo
 BIN := .venv/bin
 WHEELS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cisgrammar/wheels
 MACS3 := $(shell grep -o 'macs3==[0-9.]*' requirements.txt)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup system demo test test-slurm test-envs lint docs clean
+.PHONY: setup system demo test test-slurm test-envs test-yeast lint docs clean
 
 setup: system .venv/ready
 
@@ -51,11 +52,11 @@ system:
 	@touch $@
 
 demo: setup
-	@echo "Running the demo on $(CORES) cores in runs/demo"
-	@snakemake --cores $(CORES) --logger rich --rerun-incomplete --configfile config/demo.yaml --directory runs/demo
-	@echo; snakemake --cores 1 --quiet --configfile config/demo.yaml --directory runs/demo summary
-	@echo; echo "Look at runs/demo/results/report.html in a browser; the numbers are in results/summary.tsv, motifs in"
-	@echo "results/motifs, and what was planted in resources/simulation/truth.tsv, all below runs/demo."
+	@echo "Running the demo on $(CORES) cores in $(RUN)"
+	@snakemake --cores $(CORES) --logger rich --rerun-incomplete --configfile config/demo.yaml --directory $(RUN)
+	@echo; snakemake --cores 1 --quiet --configfile config/demo.yaml --directory $(RUN) summary
+	@echo; echo "Look at $(RUN)/results/report.html in a browser; the numbers are in results/summary.tsv, motifs in"
+	@echo "results/motifs, and what was planted in resources/simulation/truth.tsv, all below $(RUN)."
 
 test: setup
 	@$(BIN)/python -m pytest
@@ -67,6 +68,10 @@ test-slurm: setup
 # Every rule in the environment that its file in envs/ describes, built with pip: some minutes, 4 GB on disk while it runs.
 test-envs: setup
 	@$(BIN)/python -m pytest tests/slurm/test_envs_alone.py
+
+# The README's yeast example in full: half an hour on 2 cores.
+test-yeast: setup
+	@$(BIN)/python -m pytest tests/yeast -rs
 
 lint: setup
 	@ruff check .

@@ -1,16 +1,12 @@
 """The workflow as a module of another one, fetched by `github(...)` from a git remote that stands in for the real one."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
+from running import ROOT, typed
 
-ROOT = Path(__file__).resolve().parents[1]
 OTHER = """
 configfile: "config.yaml"
 
@@ -32,54 +28,48 @@ rule count_models:
 """
 
 
-def git(*arguments, folder):
-    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
-
-
 @pytest.fixture
-def other(tmp_path):
-    """Function that runs another workflow, which knows of this one only its address."""
-    remote = tmp_path / "remotes/laboratory/cisgrammar"
-    unwanted = shutil.ignore_patterns(".*", "runs", "results", "resources", "tests", "logs", "benchmarks")
-    shutil.copytree(ROOT, remote, ignore=unwanted)
-    git("init", "--initial-branch=main", folder=remote)
-    git("add", "--all", folder=remote)
-    git("commit", "--message=all", folder=remote)
-    work = tmp_path / "work"
-    work.mkdir()
-    shutil.copy(ROOT / "config/demo.tsv", work / "samples.tsv")
-    settings = {"samples": str(work / "samples.tsv"), "references": {"genome": "simulated"}}
-    (work / "config.yaml").write_text(yaml.safe_dump(settings))
-    (work / "Snakefile").write_text(OTHER)
-    instead = {
+def elsewhere(remote, tmp_path):
+    """Function that types a command in a folder of its own, from which GitHub is the remote; and that folder."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    environment = {
         "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"url.file://{tmp_path}/remotes/.insteadOf",
+        "GIT_CONFIG_KEY_0": f"url.file://{remote.parents[1]}/.insteadOf",
         "GIT_CONFIG_VALUE_0": "https://github.com/",
+        "XDG_CACHE_HOME": tmp_path / "cache",
     }
-
-    def run(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "1", *arguments],
-            cwd=work,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            env={**os.environ, **instead, "XDG_CACHE_HOME": str(tmp_path / "cache")},
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    run.folder = work
-    return run
+    return lambda command, instead=None: typed(command, instead, folder, 300, **environment), folder
 
 
-def test_other_workflow_plans_and_runs_it(other):
+def jobs(plan):
+    return {name: int(number) for name, number in re.findall(r"^(\w+) +(\d+)$", plan, re.M)}
+
+
+def test_other_workflow_plans_and_runs_it(elsewhere):
     """All its rules are planned under their new names; a job finds the package beside its script in the cache."""
-    plan = other("-n")
-    jobs = {name: int(number) for name, number in re.findall(r"^(\w+) +(\d+)$", plan, re.M)}
-    assert jobs["cisgrammar_train_model"] == jobs["cisgrammar_evaluate_model"] == 6
-    assert jobs["count_models"] == 1
+    run, folder = elsewhere
+    shutil.copy(ROOT / "config/demo.tsv", folder / "samples.tsv")
+    settings = {"samples": str(folder / "samples.tsv"), "references": {"genome": "simulated"}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    (folder / "Snakefile").write_text(OTHER)
+    plan = run("snakemake --cores 1 -n")
+    assert jobs(plan)["cisgrammar_train_model"] == jobs(plan)["cisgrammar_evaluate_model"] == 6
+    assert jobs(plan)["count_models"] == 1
     assert "mem_mb=9000" in plan
-    other("resources/jaspar/motifs.meme")
-    assert (other.folder / "resources/jaspar/motifs.meme").read_text().startswith("MEME version")
+    run("snakemake --cores 1 resources/jaspar/motifs.meme")
+    assert (folder / "resources/jaspar/motifs.meme").read_text().startswith("MEME version")
+
+
+def test_it_is_deployed(elsewhere):
+    """snakedeploy writes a Snakefile and the configuration; with the path of the table in full, all is planned."""
+    run, folder = elsewhere
+    run(
+        "snakedeploy deploy-workflow <address of this repository> . --branch main",
+        {"<address of this repository>": "https://github.com/laboratory/cisgrammar"},
+    )
+    settings = folder / "config/config.yaml"
+    text = settings.read_text()
+    assert text.count("samples: config/samples.tsv") == 1
+    settings.write_text(text.replace("config/samples.tsv", str(folder / "config/samples.tsv")))
+    assert jobs(run("snakemake --cores 1 -n"))["train_model"] == 6

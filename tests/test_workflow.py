@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
+from collections import Counter
 from pathlib import Path
 
 import h5py
@@ -16,49 +18,16 @@ import pysam
 import pytest
 import yaml
 from cisgrammar.meme import read_meme
+from running import ROOT, said, snakemake, typed
 
-ROOT = Path(__file__).resolve().parents[1]
-DEMO = ROOT / "config" / "demo.yaml"
 EXPERIMENTS = [(cell_type, tf) for cell_type in ("erythroid", "myeloid") for tf in ("CTCF", "NRF1", "SPI1")]
 PLANTED = {"CTCF": "MA0139.2", "NRF1": "MA0506.3", "SPI1": "MA0080.7"}
-
-
-def snakemake(folder, *arguments, config=None, extra=None, configfile=DEMO, timeout=2700):
-    """Run Snakemake from the repository with the run's folder `folder`.
-
-    config: further settings as a dict, written to `extra`, by default a file beside the folder
-    """
-    files = [str(configfile)]
-    if config is not None:
-        extra = Path(extra or Path(folder).with_suffix(".yaml"))
-        extra.write_text(yaml.safe_dump(config))
-        files.append(str(extra))
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", *files, "--directory", str(folder)]
-    return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout)
-
-
-def said(done):
-    return done.stdout + done.stderr
 
 
 def planned(done):
     """Jobs of a dry run: dict from rule to number."""
     assert done.returncode == 0, said(done)
     return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", said(done), re.M) if name != "total"}
-
-
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory):
-    """Folder of a finished run of the demo, with two entries of `predict`."""
-    folder = tmp_path_factory.mktemp("runs") / "demo"
-    sequences = folder.with_name("sequences.fa")
-    sequences.write_text(">short\n" + "ACGTTGCAAC" * 2 + "\n>long\n" + "GATTACAGCC" * 90 + "\n")
-    regions = folder.with_name("regions.bed")
-    regions.write_text("sim1\t50000\t50200\tplace\nsim2\t60000\t61000\t.\n")
-    config = {"predict": [{"name": "fasta", "file": str(sequences)}, {"name": "bed", "file": str(regions)}]}
-    done = snakemake(folder, config=config)
-    assert done.returncode == 0, said(done)[-4000:]
-    return folder
 
 
 @pytest.fixture()
@@ -370,6 +339,19 @@ def test_report_needs_no_network(demo):
         assert tf in report and cell_type in report
 
 
+def test_archive_of_snakemake(demo, tmp_path):
+    """Tables and logos by category, with captions and the report itself."""
+    command = "snakemake --cores 1 --configfile config/demo.yaml --directory runs/demo --report report.zip"
+    archive = tmp_path / "report.zip"
+    typed(command, {"runs/demo": demo, "report.zip": archive})
+    with zipfile.ZipFile(archive) as packed:
+        names = Counter(Path(name).name for name in packed.namelist())
+        page = packed.read("report/report.html").decode()
+    assert names["matches.tsv"] == len(EXPERIMENTS) and names["motif_1.png"] == len(EXPERIMENTS)
+    assert names["summary.tsv"] == names["overview.tsv"] == 1 and names["report.html"] == 2
+    assert all(category in page for category in ("Overview", "Motifs"))
+
+
 def test_finished_run_has_nothing_to_do(again):
     assert "Nothing to be done" in said(again("-n"))
 
@@ -663,27 +645,3 @@ def test_bad_bam_leaves_earlier_results(again, demo, tmp_path):
     assert [path.read_bytes() for path in kept] == before
     checked.write_bytes(saved)
     os.utime(checked, (times.st_atime, times.st_mtime))
-
-
-def test_style():
-    for command in (
-        ["ruff", "check", "."],
-        ["ruff", "format", "--check", "."],
-        ["snakefmt", "--check", "Snakefile", "workflow/rules"],
-    ):
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, said(done)
-
-
-def test_lint(tmp_path):
-    done = snakemake(tmp_path / "run", "--lint")
-    assert done.returncode == 0 and "Congratulations" in said(done), said(done)
-
-
-def test_settings_are_documented():
-    """config/config.yaml and config/README.md are what the schemas say."""
-    sys.path.insert(0, str(ROOT / "workflow/schemas"))
-    import document
-
-    assert (ROOT / "config/config.yaml").read_text() == document.config()
-    assert (ROOT / "config/README.md").read_text() == document.readme()

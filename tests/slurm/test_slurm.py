@@ -17,19 +17,22 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from cluster import answer, end, start_controller, start_node, wait_for
+from running import typed
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINED = Path("results/training/erythroid/CTCF")
-SNAKEMAKE = [sys.executable, "-m", "snakemake", "--profile", "slurm"]
+RUN = "snakemake --profile slurm --configfile config/mine.yaml --directory runs/mine"
 QUICK = ["--slurm-init-seconds-before-status-checks", "2", "--max-status-checks-per-second", "1", "--jobs", "4"]
 
 
 class Driver:
-    """Snakemake on the cluster, started as a user does, but asking for the state of its jobs more often."""
+    """Snakemake on the cluster, started by a command of the documents, but asking for the state of its jobs more often."""
 
-    def __init__(self, folder, *arguments, watched=False):
+    def __init__(self, folder, *arguments, watched=False, command=RUN):
+        words = command.replace("config/mine.yaml", "tests/slurm/small.yaml").replace("runs/mine", str(folder)).split()
+        assert words[0] == "snakemake"
         watch = [sys.executable, "slurm/watch.py", "--patience", "15"] if watched else []
-        command = [*watch, *SNAKEMAKE, "--configfile", "tests/slurm/small.yaml", "--directory", str(folder), *QUICK]
+        command = [*watch, sys.executable, "-m", *words, *QUICK]
         self.log = folder.with_name(f"{folder.name}.{time.monotonic_ns()}.log")
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
@@ -269,15 +272,18 @@ def test_controller_away(disturbed):
 
 
 def test_killed_driver(disturbed):
-    """Its job goes on; the next driver is refused in plain words until the folder is unlocked, then finds the result."""
+    """What docs/cluster.md says to do by hand: the job goes on, and is waited for; then unlock, and start again."""
     driver = disturbed()
     job, _, _ = driver.script_of("train_model")
-    driver.kill()
+    typed("kill -9 <the silent Snakemake>", {"<the silent Snakemake>": driver.process.pid})
+    driver.process.wait(10)
     refused = disturbed()
     assert refused.finish(60) == 1
     assert "Directory cannot be locked" in refused.said
-    wait_for(lambda: job not in answer("squeue", "--noheader", "--format=%A").split(), 120, "the end of the job")
-    assert disturbed("--unlock").finish(60) == 0
+    assert job in typed("squeue --me").split()
+    wait_for(lambda: job not in typed("squeue --me").split(), 120, "the end of the job")
+    unlock = "snakemake --profile slurm --configfile config/mine.yaml --directory runs/mine --unlock"
+    assert disturbed(command=unlock).finish(60) == 0
     again = disturbed()
     assert again.finish(120) == 0, again.said
     assert "Nothing to be done" in again.said
@@ -294,6 +300,28 @@ def test_killed_driver_is_started_again(disturbed):
     assert driver.finish(180) == 0, driver.said
     assert "unlocking and starting again" in driver.said
     assert "Nothing to be done" in driver.said
+
+
+def test_in_parts(undisturbed, idle, tmp_path):
+    """The tables of scores and the motifs are made again in two parts each, then what depends on them."""
+    folder = tmp_path / "run"
+    shutil.copytree(undisturbed, folder)
+    shutil.rmtree(folder / "results/evaluation")
+    shutil.rmtree(folder / "results/motifs")
+    given, made = f"--configfile tests/slurm/small.yaml --directory {folder}", []
+    for part in ("1/2", "2/2"):
+        for command, wanted in (
+            ("snakemake --profile slurm ... motifs --batch motifs=1/10", "results/motifs/*/CTCF/matches.tsv"),
+            ("snakemake --profile slurm ... evaluation --batch summarize_models=1/10", "results/evaluation/*/CTCF"),
+        ):
+            driver = Driver(folder, command=command.replace("...", given).replace("1/10", part))
+            assert driver.finish(180) == 0, driver.said
+            made.append(len(list(folder.glob(wanted))))
+    assert made == [1, 1, 2, 2]
+    driver = Driver(folder, command="snakemake --profile slurm ...".replace("...", given))
+    assert driver.finish(180) == 0, driver.said
+    for name in ("results/summary.tsv", "results/motifs/myeloid/CTCF/matches.tsv"):
+        assert (folder / name).read_bytes() == (undisturbed / name).read_bytes(), name
 
 
 def test_two_drivers_on_one_folder(disturbed):
