@@ -316,23 +316,12 @@ def test_page_is_whole_and_asks_for_nothing(two):
     assert page.tags.count("table") == page.tags.count("caption")
 
 
-def test_images_are_svg_without_date_or_outside_address(two):
-    """One picture of a pair of motifs per experiment."""
-    images = re.findall(r'src="data:image/svg\+xml,([^"]+)"', two[1])
-    assert len(images) == 2
-    for image in images:
-        svg = unquote(html.unescape(image))
-        assert ElementTree.fromstring(svg).tag.endswith("}svg") and "<dc:date>" not in svg
-        addresses = re.findall(r'href="([^"]*)"', svg)
-        assert addresses and all(address.startswith("#") for address in addresses)
-
-
 def test_figures_are_json_and_say_the_same_in_words(two):
-    """Curves, reliability, balance and two trainings of each experiment, and the reads of one."""
+    """Curves, reliability, balance, a pair of motifs and two trainings of each experiment, and the reads of one."""
     found = re.findall(
         r'aria-label="([^"]+)"[^>]*><noscript>(.*?)</noscript><script type="application/json">(.*?)<', two[1]
     )
-    assert len(found) == 2 * 5 + 1
+    assert len(found) == 2 * 6 + 1
     for label, words, figure in found:
         figure = json.loads(figure)
         assert label == words and figure["data"] and "xaxis" in figure["layout"]
@@ -454,6 +443,11 @@ def test_failed_gates_are_flags(tmp_path):
 def test_pairs_stand_as_given(two, tmp_path):
     row = "37 33.3 downstream, same strand 6 31 2.5 0.005 downstream, same strand 7 1.52"
     assert row in " ".join(Page(two[1]).text.split())
+    figures = re.findall(r'aria-label="Pairs of [^"]+"[^>]*><noscript>.*?</noscript><script[^>]*>(.*?)<', two[1])
+    counts, interaction, band = json.loads(figures[0])["data"][:3]
+    assert counts["x"] == list(range(10)) and counts["y"] == [0] * 6 + [31] + [0] * 3
+    assert interaction["y"] == [0.1] * 7 + [1.52] + [0.1] * 2
+    assert band["x"] == [*range(10), *range(9, -1, -1)] and band["y"] == [0.0] * 10 + [0.2] * 10
     page = Page(render(tmp_path, put_experiment(tmp_path / "results", "K562", "CTCF", matches=[])))
     assert "No motif was found, so there is no pair" in page.text
 
@@ -537,7 +531,8 @@ def test_replicates(tmp_path):
         {"chrom": "1", "start": 1, "end": 2, "replicate_1": [1, 1, 1], "replicate_2": [1, 0, 1]}, folder / "support.tsv"
     )
     experiments = [("K562", "CTCF")]
-    page = Page(render(tmp_path, rows, measured={"agreement": experiments, "support": experiments}))
+    text = render(tmp_path, rows, measured={"agreement": experiments, "support": experiments})
+    page = Page(text)
     assert "1 and <i>2</i> 1,234 1,100 3 0.46 2" in page.text
     hold = (
         "2 hold a peak in 2 of 2 replicates, 1 holds a peak in 1 of 2 replicates, 0 hold a peak in 0 of 2 replicates."
@@ -545,6 +540,11 @@ def test_replicates(tmp_path):
     assert f"Of the 3 windows, {hold}" in page.text
     assert not page.silent and not page.open
     assert page.text.count("Replicates 1 and <i>2</i>: scores of the peaks that both have") == 1
+    (image,) = re.findall(r'src="data:image/svg\+xml,([^"]+)"', text)
+    svg = unquote(html.unescape(image))
+    assert ElementTree.fromstring(svg).tag.endswith("}svg") and "<dc:date>" not in svg
+    addresses = re.findall(r'href="([^"]*)"', svg)
+    assert addresses and [address for address in addresses if not address.startswith(("#", "data:"))] == []
     alone = Page(render(tmp_path, rows, measured={"support": experiments})).text
     assert hold in alone and "IDR" not in alone
 

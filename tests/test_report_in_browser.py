@@ -101,7 +101,7 @@ def test_a_link_opens_its_model_and_figures_are_drawn(path):
       window.dispatchEvent(new Event("beforeprint")); seen.push([open(), drawn()]);
       window.dispatchEvent(new Event("afterprint")); seen.push([open(), drawn()]);
       return seen;"""
-    assert browse(path, script) == [[0, 0], [1, 6], [3, 16], [1, 16]]
+    assert browse(path, script) == [[0, 0], [1, 7], [3, 19], [1, 19]]
 
 
 def test_every_image_is_shown(path):

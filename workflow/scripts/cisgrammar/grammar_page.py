@@ -1,9 +1,9 @@
 """The report on the gates of contributions and on pairs of motifs of one experiment: tables, flags and a figure."""
 
-import matplotlib
-from matplotlib.figure import Figure
+import pandas as pd
 
-from cisgrammar.page import STYLE, as_svg, read_table
+from cisgrammar.page import read_table
+from cisgrammar.scores_page import line, panels
 
 GATES = {
     "deletion": "replacing the bases that contribute most lowers the score more than random ones (share of windows)",
@@ -11,10 +11,10 @@ GATES = {
     "sites": "known sites contribute more than other bases (AUROC)",
 }
 ARRANGEMENTS = {  # of the second motif, read on the strand of the first; Okabe and Ito's colours
-    "downstream_same": ("downstream, same strand", "#0072B2", "-"),
-    "downstream_opposite": ("downstream, opposite strand", "#D55E00", "--"),
-    "upstream_same": ("upstream, same strand", "#009E73", "-."),
-    "upstream_opposite": ("upstream, opposite strand", "#666666", ":"),
+    "downstream_same": ("downstream, same strand", "#0072B2", "solid"),
+    "downstream_opposite": ("downstream, opposite strand", "#D55E00", "dash"),
+    "upstream_same": ("upstream, same strand", "#009E73", "dashdot"),
+    "upstream_opposite": ("upstream, opposite strand", "#666666", "dot"),
 }
 KEYS = ["a", "b", "arrangement"]
 N_PAIRS = 6
@@ -51,24 +51,17 @@ def describe_pairs(folder, names):
     return found
 
 
-@matplotlib.rc_context(STYLE)
 def draw_pair(folder, a, b):
     """How often two motifs lie how far apart (left), and what the network makes of them beyond each alone (right)."""
     spacing, inserted = (read_table(folder / f"{name}.tsv", KEYS) for name in ("spacing", "insertions"))
-    figure = Figure(figsize=(8.2, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for kind, (words, color, line) in ARRANGEMENTS.items():
-        for axes, table, column in ((left, spacing, "count"), (right, inserted, "interaction")):
+    data = []
+    for kind, (words, color, dash) in ARRANGEMENTS.items():
+        for panel, table, column in ((1, spacing, "count"), (2, inserted, "interaction")):
             rows = table[(table["a"] == a) & (table["b"] == b) & (table["arrangement"] == kind)]
-            label = words if axes is left else None
-            axes.plot(rows["gap"], rows[column], line, color=color, lw=1.4, marker=".", ms=4, label=label)
-            if axes is right:
-                axes.fill_between(rows["gap"], rows["low"], rows["high"], color=color, alpha=0.2, lw=0)
-    left.set(title="In the windows", ylabel="pairs of sites")
-    right.set(title="To the network", ylabel="interaction (logit)")
-    for axes in (left, right):
-        axes.set(xlabel="bases between the two")
-        axes.axhline(0, color="#888888", lw=0.6, zorder=1)
-        axes.grid(axis="y", color="#e4e7ea", lw=0.6)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    return as_svg(figure)
+            data.append(line(rows["gap"], rows[column], words, color, dash, panel))
+        around = pd.concat([rows[["gap", "low"]], rows[["gap", "high"]].iloc[::-1].set_axis(["gap", "low"], axis=1)])
+        band = line(around["gap"], around["low"], words, color, panel=2, hoverinfo="skip")
+        data.append(band | {"fill": "toself", "fillcolor": f"{color}33", "line": {"width": 0}})
+    titles = ["In the windows", "To the network"]
+    layout = panels(titles, "bases between the two", ["pairs of sites", "interaction (logit)"], 0.12)
+    return {"data": data, "layout": layout}

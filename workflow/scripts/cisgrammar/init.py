@@ -215,7 +215,9 @@ def write_start(rows, genome, table, settings, fetch=fetch_page):
         md5 = find_checksum(name, fetch)
         lines.append(f"  genome_checksum: md5:{md5 or 'CHECKSUM'}")
         if not md5:
-            left.append(f"{settings}: UCSC did not answer; write what {UCSC.format(name)}md5sum.txt says for CHECKSUM")
+            left.append(
+                f"{settings}: the checksum could not be fetched; write what {UCSC.format(name)}md5sum.txt says for CHECKSUM"
+            )
     else:
         lines.append("  genome: GENOME.fa.gz")
         what = f"of {name}, its chromosomes named as in your files," if name else "of your genome"
