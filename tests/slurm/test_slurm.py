@@ -308,12 +308,13 @@ def test_in_parts(undisturbed, idle, tmp_path):
     shutil.copytree(undisturbed, folder)
     for stage in ("evaluation", "motifs"):
         shutil.rmtree(folder / "results" / stage)
+    (folder / "results/summary.tsv").unlink()
     given = f"--configfile tests/slurm/small.yaml --directory {folder}"
-    for command, stage in (
-        ("snakemake --profile slurm ... motifs --batch motifs=1/10", "motifs"),
-        ("snakemake --profile slurm ... evaluation --batch summarize_models=1/10", "evaluation"),
+    for command, part, stage in (  # what a table is made of begins with two files of code
+        ("snakemake --profile slurm ... motifs --batch motifs=1/10", "1/2", "motifs"),
+        ("snakemake --profile slurm ... evaluation --batch summarize_models=1/10", "3/4", "evaluation"),
     ):
-        driver = Driver(folder, command=command.replace("...", given).replace("1/10", "1/2"))
+        driver = Driver(folder, command=command.replace("...", given).replace("1/10", part))
         assert driver.finish(180) == 0, driver.said
         assert len(list(folder.glob(f"results/{stage}/*/CTCF/*.tsv"))) > 1
         assert len(list(folder.glob(f"results/{stage}/*/CTCF"))) == 1
