@@ -52,7 +52,7 @@ history = adapted["history"]
 write_table(
     pd.read_csv(snakemake.input.own_history, sep="\t") if history is None else history, snakemake.output.history
 )
-origin_of = [sources[name][1] for name in ranking.loc[taken, "source"]]
+used = {name: sources[name][1] for name in ranking.loc[taken, "source"]}
 description = describe(
     built,
     receptive_field(network),
@@ -64,8 +64,8 @@ description = describe(
     seed=seed,
     device=fabric.device.type,
     validation_auprc=auprc[delivered],
-    sources=sorted({origin for name in ranking.loc[taken, "source"] for origin in origins(sources[name][1]) or [name]}),
-    seen=seen_chromosomes(*origin_of),
+    sources=sorted({origin for name, told in used.items() for origin in origins(told) or [name]}),
+    seen=seen_chromosomes(*used.values()),
     delivered=delivered,
     delivered_from=auprc,
     drift=adapted["drift"],
