@@ -1,12 +1,15 @@
-"""Many tiny models through a real Slurm: `python tests/benchmarks/slurm.py EXPERIMENTS [MODELS_PER_JOB]`, as root.
+"""Many tiny models through a real Slurm: `python tests/benchmarks/slurm.py EXPERIMENTS [MODELS_PER_JOB [MINUTES]]`, as root.
 
 Starts the cluster of the tests, has `snakemake --profile slurm training` train a network of 8 filters for each experiment
 (30 peaks of a random genome of 0.36 Mb, one pass), four jobs at a time, and prints a row of a Markdown table. CPU time is
-that of the whole machine, the one Snakemake that submits (the driver) included, so let nothing else run but at `nice`.
+that of the whole machine, the one Snakemake that submits (the driver) included, so let nothing else run but at `nice`. With
+MINUTES it is stopped then, and what has ended is counted.
 """
 
+import contextlib
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,7 +54,7 @@ def busy_s():
     return (user + system) / 100
 
 
-def measure(experiments, models_per_job):
+def measure(experiments, models_per_job, limit):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder, experiments, models_per_job)
@@ -60,31 +63,40 @@ def measure(experiments, models_per_job):
         command += ["--configfile", str(folder / "config.yaml"), "--directory", str(folder / "run"), "training"]
         began, used = time.monotonic(), busy_s()
         with open(folder / "driver.log", "w") as log:
-            done = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, timeout=5400)
+            driver = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                driver.wait(limit * 60)
         minutes, hours = (time.monotonic() - began) / 60, (busy_s() - used) / 3600
-        said = (folder / "driver.log").read_text()
+        said, stopped = (folder / "driver.log").read_text(), driver.poll() is None
         models = len(list((folder / "run").glob("results/training/*/*/model.safetensors")))
-        if done.returncode or models != experiments:
-            sys.exit(f"{models} of {experiments} models\n{said[-4000:]}")
-        children = resource.getrusage(resource.RUSAGE_CHILDREN)
         jobs = len(re.findall("has been submitted with SLURM jobid", said))
-    driver = (children.ru_utime + children.ru_stime) / 3600
-    return models_per_job, experiments, jobs, minutes, hours, driver, children.ru_maxrss / 1e6
+        if stopped:
+            jobs -= len(cluster.answer("squeue", "--noheader").splitlines())
+            driver.send_signal(signal.SIGINT)
+            driver.wait(600)
+        elif driver.returncode or models != experiments:
+            sys.exit(f"{models} of {experiments} models\n{said[-4000:]}")
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    own = (children.ru_utime + children.ru_stime) / 60
+    return f"{models} of {experiments}", jobs, minutes, hours, own, children.ru_maxrss / 1e6, models
 
 
 if __name__ == "__main__":
-    numbers = [*map(int, sys.argv[1:]), 1]
+    given = [int(word) for word in sys.argv[1:]]
+    experiments, models_per_job, limit = given + [1, 90][len(given) - 1 :]
     cluster.start()
     try:
-        per_job, experiments, jobs, minutes, hours, driver, memory = measure(*numbers[:2])
+        done, jobs, minutes, hours, own, memory, models = measure(experiments, models_per_job, limit)
     finally:
         cluster.stop()
     print(
-        "| models per job | models | Slurm jobs | minutes | jobs per minute | models per minute | CPU h | CPU s per model |"
+        "| models per job | models | Slurm jobs | minutes | jobs per minute | models per minute | CPU h | CPU s per job |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     print(
-        f"| {per_job} | {experiments} | {jobs} | {minutes:.1f} | {jobs / minutes:.1f} | {experiments / minutes:.1f} | "
-        f"{hours:.2f} | {hours * 3600 / experiments:.1f} |"
+        f"| {models_per_job} | {done} | {jobs} | {minutes:.1f} | {jobs / minutes:.1f} | {models / minutes:.1f} | "
+        f"{hours:.2f} | {hours * 3600 / jobs:.1f} |"
     )
-    print(f"Driver: {driver * 60:.1f} CPU minutes, {memory:.2f} GB at most")
+    print(f"Driver: {own:.1f} CPU minutes, {memory:.2f} GB at most")
+    if models:
+        print(f"{hours * 3600 / models:.1f} CPU s per model")
