@@ -1,9 +1,7 @@
 """The report on the gates of contributions and on pairs of motifs of one experiment: tables, flags and a figure."""
 
-import pandas as pd
-
 from cisgrammar.page import read_table
-from cisgrammar.scores_page import line, panels
+from cisgrammar.scores_page import between, line, panels
 
 GATES = {
     "deletion": "replacing the bases that contribute most lowers the score more than random ones (share of windows)",
@@ -56,12 +54,13 @@ def draw_pair(folder, a, b):
     spacing, inserted = (read_table(folder / f"{name}.tsv", KEYS) for name in ("spacing", "insertions"))
     data = []
     for kind, (words, color, dash) in ARRANGEMENTS.items():
-        for panel, table, column in ((1, spacing, "count"), (2, inserted, "interaction")):
-            rows = table[(table["a"] == a) & (table["b"] == b) & (table["arrangement"] == kind)]
-            data.append(line(rows["gap"], rows[column], words, color, dash, panel))
-        around = pd.concat([rows[["gap", "low"]], rows[["gap", "high"]].iloc[::-1].set_axis(["gap", "low"], axis=1)])
-        band = line(around["gap"], around["low"], words, color, panel=2, hoverinfo="skip")
-        data.append(band | {"fill": "toself", "fillcolor": f"{color}33", "line": {"width": 0}})
+        found, made = (
+            table[(table["a"] == a) & (table["b"] == b) & (table["arrangement"] == kind)]
+            for table in (spacing, inserted)
+        )
+        data.append(line(found["gap"], found["count"], words, color, dash))
+        data.append(line(made["gap"], made["interaction"], words, color, dash, 2))
+        data.append(between(*made[["gap", "low", "high"]].to_numpy().T, words, color, 2))
     titles = ["In the windows", "To the network"]
     layout = panels(titles, "bases between the two", ["pairs of sites", "interaction (logit)"], 0.12)
     return {"data": data, "layout": layout}

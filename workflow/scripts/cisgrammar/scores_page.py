@@ -42,6 +42,12 @@ def line(x, y, name, color, dash="solid", panel=1, **more):
     return trace | {"showlegend": panel == 1} | axes | more
 
 
+def between(x, low, high, name, color, panel):
+    """The area between two lines, an interval, in the colour of its line and hidden with it."""
+    outline = line(np.r_[x, x[::-1]], np.r_[low, high[::-1]], name, color, panel=panel, hoverinfo="skip")
+    return outline | {"fill": "toself", "fillcolor": f"{color}33", "line": {"width": 0}, "showlegend": False}
+
+
 def panels(titles, x_title, y_titles, gap=0.08, **more):
     """Layout of panels side by side. x_title: of all of them; y_titles: one for each; more: settings of all axes."""
     width = (1 - gap * (len(titles) - 1)) / len(titles)
@@ -91,8 +97,7 @@ def curves(entry, path, block_bp):
         data += [stairs, line(*thin(*roc_curve(label, table[key])[:2]), **MODELS[key], panel=2)]
     block, n_blocks = place_blocks(table["chrom"], table["start"], block_bp)
     for panel, (low, high) in enumerate(bands(label, table["cnn"].to_numpy(), block, n_blocks), 1):
-        outline = line(np.r_[GRID, GRID[::-1]], np.r_[low, high[::-1]], "CNN", "#0072B2", panel=panel, hoverinfo="skip")
-        data.append(outline | {"fill": "toself", "fillcolor": "#0072B233", "line": {"width": 0}, "showlegend": False})
+        data.append(between(GRID, low, high, "CNN", "#0072B2", panel))
     data.append(line([0, 1], [entry["prevalence"]] * 2, "Random ranking", "#000000") | {"line": CHANCE})
     data.append(line([0, 1], [0, 1], "Random ranking", "#000000", panel=2) | {"line": CHANCE})
     titles = ["recall (share of test peaks found)", "false positive rate"]
