@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from running import said, snakemake, typed
+from running import ROOT, said, snakemake, typed
 
-ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))

@@ -79,9 +79,7 @@ def test_demo_tells_its_table(demo):
     """`make demo` ends with the table that `summary` prints, and with the place of the report."""
     told = demo.with_suffix(".log").read_text()
     for name in ("CTCF", "NRF1", "SPI1"):
-        assert (
-            len(re.findall(rf"^(?:erythroid|myeloid) +{name} ", told, re.M)) == 4
-        )  # twice: `summary` was asked for again
+        assert len(re.findall(rf"^(?:erythroid|myeloid) +{name} ", told, re.M)) == 2 * 2  # the second time by `summary`
     assert f"Look at {demo}/results/report.html" in told
 
 
